@@ -1,0 +1,114 @@
+"""What the catalog knows of a model, and what the store knows of its files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+
+class Task(StrEnum):
+    """Cloudflare's names of the tasks, as `/ai/models/search` prints them."""
+
+    TEXT_GENERATION = "Text Generation"
+    TEXT_EMBEDDINGS = "Text Embeddings"
+    TEXT_CLASSIFICATION = "Text Classification"
+    SPEECH_RECOGNITION = "Automatic Speech Recognition"
+    TEXT_TO_IMAGE = "Text-to-Image"
+    IMAGE_TO_TEXT = "Image-to-Text"
+    IMAGE_CLASSIFICATION = "Image Classification"
+    OBJECT_DETECTION = "Object Detection"
+    TRANSLATION = "Translation"
+    SUMMARIZATION = "Summarization"
+    TEXT_TO_SPEECH = "Text-to-Speech"
+    VOICE_ACTIVITY = "Voice Activity Detection"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One file, or one folder, that a model needs.
+
+    `source` is `hf:owner/repo[@revision]/path`, `pypi:package==version/path-in-wheel`, `https://…` or
+    `file:…`; a path that ends in `/` is a folder and is taken whole. `name` is the path below the model's own
+    folder in the store. `sha256` maps a path below that folder to its expected hash; a path without one is
+    hashed at pull time and checked against that from then on.
+    """
+
+    source: str
+    name: str
+    sha256: dict[str, str] = field(default_factory=dict[str, str])
+    size: int | None = None
+    """Bytes to download, where the catalog knows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One model of the catalog, with the project's settings applied."""
+
+    id: str
+    """The name clients use, `@cf/meta/llama-3.1-8b-instruct`."""
+    task: Task
+    engine: str
+    """`llama_cpp`, `embedding` (ONNX or sentence-transformers, chosen at run time), or one that comes later."""
+    files: tuple[ModelFile, ...]
+    """Empty where the model has no known open weights: it can be listed, not pulled."""
+    description: str = ""
+    licence: str | None = None
+    context: int | None = None
+    """Tokens of prompt and answer together (generation), or of one text (embeddings)."""
+    dimensions: int | None = None
+    pooling: str | None = None
+    """Default pooling of an embedding model: `mean` or `cls`."""
+    query_prefix: str = ""
+    passage_prefix: str = ""
+    capabilities: tuple[str, ...] = ()
+    """What the model can do, as data: `tools`, `json_mode`, `vision`, `reasoning`, `lora`, `batch`."""
+    neurons_input: float | None = None
+    """Neurons per million input tokens, from Cloudflare's price list."""
+    neurons_output: float | None = None
+    requested_id: str | None = None
+    """The id that was asked for, where the project lets this model stand in for another; else None."""
+    origin: str = "catalog"
+    """`catalog`, or the config file that defines the model."""
+
+    @property
+    def display_name(self) -> str:
+        """Name the model so that a stand-in is never silent."""
+        if self.requested_id and self.requested_id != self.id:
+            return f"{self.requested_id} (stand-in: {self.id})"
+        return self.id
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledModel:
+    """A model whose files lie whole and verified in the store."""
+
+    id: str
+    path: Path
+    """The model's folder; each `ModelFile.name` lies below it."""
+    size: int
+    """Bytes on disk."""
+    pulled_at: str
+    """ISO 8601, UTC."""
+    files: dict[str, str]
+    """Path below the folder -> sha256."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """One step of a pull, for a progress bar.
+
+    `phase`: `check`, `download`, `verify`, `unpack`, `convert`, `done`, `present` (nothing was to do).
+    """
+
+    model: str
+    phase: str
+    file: str = ""
+    done: int = 0
+    """Bytes of this file so far."""
+    total: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the event as NDJSON carries it."""
+        return {"model": self.model, "phase": self.phase, "file": self.file, "done": self.done, "total": self.total}
