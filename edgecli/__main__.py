@@ -1,0 +1,3 @@
+from edgecli.app import main
+
+main()

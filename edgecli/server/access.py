@@ -1,0 +1,70 @@
+"""Who may call the server.
+
+On a loopback address the Cloudflare paths are open, as local clients come with tokens of their own invention;
+edgecli's own paths, which read local files, want the token of `.edgecli/server.json`. On any other address every
+call wants the configured token. Pages in a browser are kept out: a foreign `Host` (DNS rebinding) or `Origin`
+(cross-site requests) is refused.
+"""
+
+from __future__ import annotations
+
+import hmac
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from edgecli.errors import EdgeError, UsageError
+from edgecli.server.envelope import failure
+
+LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address stands for this machine only."""
+    return host.lower() in LOOPBACK_NAMES or host.startswith("127.")
+
+
+class AccessRules:
+    """ASGI middleware that answers calls which may not pass."""
+
+    def __init__(self, app: ASGIApp, *, local_token: str, public_token: str | None, loopback: bool) -> None:
+        self.app = app
+        self.local_token = local_token
+        self.public_token = public_token
+        self.loopback = loopback
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            refusal = self._refusal(scope["path"], Headers(scope=scope))
+            if refusal is not None:
+                await failure(refusal, path=scope["path"])(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    def _refusal(self, path: str, headers: Headers) -> EdgeError | None:
+        if self.loopback:
+            for value in (headers.get("host", ""), headers.get("origin", "")):
+                host = urlsplit(value if "//" in value else f"//{value}").hostname or ""
+                if value and value != "null" and not is_loopback(host):
+                    return _denied(f"Requests for or from `{value}` are refused: this server is for this machine only.")
+        token = headers.get("authorization", "").removeprefix("Bearer ").strip()
+        if self._known(token) or path == "/healthz":
+            return None
+        if not self.loopback or self.public_token:
+            return _unauthorised("This server wants its token as `Authorization: Bearer …`.")
+        if path.startswith("/edge/"):
+            return _unauthorised("edgecli's own paths want the token that lies in `.edgecli/server.json`.")
+        return None
+
+    def _known(self, token: str) -> bool:
+        tokens = [self.local_token, *([self.public_token] if self.public_token else [])]
+        return any(hmac.compare_digest(token.encode(), known.encode()) for known in tokens)
+
+
+def _denied(message: str) -> EdgeError:
+    return UsageError(message, code="forbidden", cf_code=10000, status=403)
+
+
+def _unauthorised(message: str) -> EdgeError:
+    return UsageError(message, code="unauthorised", cf_code=10000, status=401)

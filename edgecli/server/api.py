@@ -1,0 +1,86 @@
+"""Assemble the ASGI app from the products' routes."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from edgecli import __version__
+from edgecli.ai.routes import routes as ai_routes
+from edgecli.errors import EdgeError, NotFoundError, UsageError
+from edgecli.models.routes import routes as models_routes
+from edgecli.rag.routes import routes as rag_routes
+from edgecli.server.access import AccessRules
+from edgecli.server.envelope import failure, ok, unexpected
+from edgecli.vectorize.routes import routes as vectorize_routes
+
+if TYPE_CHECKING:
+    from edgecli.runtime import Runtime
+
+log = logging.getLogger("edgecli.server")
+
+
+async def health(request: Request) -> Response:
+    del request
+    return PlainTextResponse("ok\n")
+
+
+async def status(request: Request) -> Response:
+    runtime: Runtime = request.app.state.runtime
+    project = runtime.project
+    return ok(
+        {
+            "version": __version__,
+            "project": str(project.root),
+            "env": project.env,
+            "models": runtime.ai.loaded(),
+        }
+    )
+
+
+def create_app(runtime: Runtime, *, public_token: str | None = None, loopback: bool = True) -> AccessRules:
+    """Return the app that answers for one project."""
+    routes: list[BaseRoute] = [
+        Route("/healthz", health),
+        Route("/edge/status", status),
+        *ai_routes(),
+        *vectorize_routes(),
+        *models_routes(),
+        *rag_routes(),
+    ]
+    app = Starlette(
+        routes=routes,
+        exception_handlers={EdgeError: _edge_error, HTTPException: _http_error, Exception: _unexpected_error},
+    )
+    app.router.redirect_slashes = False
+    app.state.runtime = runtime
+    return AccessRules(app, local_token=runtime.token, public_token=public_token, loopback=loopback)
+
+
+async def _edge_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, EdgeError)
+    return failure(error, path=request.url.path)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    if error.status_code == 404:
+        return failure(NotFoundError(f"No route for `{path}`.", code="no_route", cf_code=7000), path=path)
+    if error.status_code == 405:
+        problem = UsageError(
+            f"`{path}` does not take {request.method}.", code="method_not_allowed", cf_code=7001, status=405
+        )
+        return failure(problem, path=path)
+    return failure(UsageError(str(error.detail), status=error.status_code), path=path)
+
+
+async def _unexpected_error(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return failure(unexpected(error), path=request.url.path)
