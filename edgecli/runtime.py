@@ -1,0 +1,101 @@
+"""The one place that builds services from a Project."""
+
+from __future__ import annotations
+
+import secrets
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from edgecli.errors import ConfigError
+from edgecli.state import State
+
+if TYPE_CHECKING:
+    from edgecli.ai.service import AiService
+    from edgecli.config.project import Project
+    from edgecli.models.service import ModelsService
+    from edgecli.rag.answer import AnswerService
+    from edgecli.rag.ingest import IngestService
+    from edgecli.rag.retrieve import RetrievalService
+    from edgecli.rag.store import RagStore
+    from edgecli.vectorize.service import VectorizeService
+
+
+class Runtime:
+    """The services of one project, each built when it is first needed."""
+
+    def __init__(self, project: Project, *, verbose: bool = False) -> None:
+        self.project = project
+        self.settings = project.settings
+        self.verbose = verbose
+        self.token = secrets.token_urlsafe(24)
+        self._state: State | None = None
+
+    @property
+    def state(self) -> State:
+        """The project's state, owned by this process from now on.
+
+        Raises ConfigError, code `no_config`, outside a project; StateError if another process owns it.
+        """
+        if self._state is None:
+            if self.project.config_path is None:
+                raise ConfigError(
+                    f"No wrangler.toml, wrangler.json or wrangler.jsonc in `{self.project.root}` or above it.",
+                    hint="`edgecli init` starts a project; an empty `wrangler.toml` is enough for one.",
+                    code="no_config",
+                )
+            state = State(self.project.state_dir)
+            state.acquire()
+            self._state = state
+        return self._state
+
+    @cached_property
+    def models(self) -> ModelsService:
+        from edgecli.models.service import ModelsService
+
+        return ModelsService.for_project(self.project)
+
+    @cached_property
+    def ai(self) -> AiService:
+        from edgecli.ai.service import AiService
+
+        return AiService(self.models, self.settings, verbose=self.verbose)
+
+    @cached_property
+    def vectorize(self) -> VectorizeService:
+        from edgecli.vectorize.service import VectorizeService
+
+        return VectorizeService(self.state.paths.vectorize, self.settings)
+
+    @cached_property
+    def rag_store(self) -> RagStore:
+        from edgecli.rag.store import RagStore
+
+        return RagStore(self.state.database)
+
+    @cached_property
+    def ingest(self) -> IngestService:
+        from edgecli.rag.ingest import IngestService
+
+        return IngestService(self.project, self.ai, self.vectorize, self.rag_store)
+
+    @cached_property
+    def retrieval(self) -> RetrievalService:
+        from edgecli.rag.retrieve import RetrievalService
+
+        return RetrievalService(self.project, self.ai, self.vectorize, self.rag_store)
+
+    @cached_property
+    def answers(self) -> AnswerService:
+        from edgecli.rag.answer import AnswerService
+
+        return AnswerService(self.project, self.ai, self.retrieval)
+
+    async def close(self) -> None:
+        """End the engines, close the stores, give the state back."""
+        built = self.__dict__
+        for name in ("ai", "vectorize"):
+            if name in built:
+                await built[name].close()
+        if self._state is not None:
+            self._state.close()
+            self._state = None
