@@ -1,0 +1,1 @@
+"""Start a project from a template."""

@@ -1,0 +1,81 @@
+"""`edgecli init`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgecli import console
+from edgecli.cli import common
+from edgecli.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgecli.scaffold.service import ScaffoldResult
+    from edgecli.scaffold.templates import Template
+
+DEFAULT_TEMPLATE = "rag"
+
+
+def init(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="The new folder, which also names the project; `.` is this one."),
+    ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option("--template", "-t", help=f"The template; default `{DEFAULT_TEMPLATE}`."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, take the defaults.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="List the templates and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be written.")] = False,
+) -> None:
+    """Start a project from a template. Never writes over a file."""
+    from edgecli.scaffold import names, service
+
+    if listing:
+        _print_templates(service.list_templates())
+        return
+    asking = console.is_terminal() and not yes and name is None and not common().json
+    if asking:
+        name = console.ask("Folder of the new project", names.FALLBACK_NAME)
+        known = [each.name for each in service.list_templates()]
+        if template is None and len(known) > 1:
+            template = console.ask("Template", DEFAULT_TEMPLATE, choices=known)
+    folder = (names.FALLBACK_NAME if name is None else name).strip()
+    if not folder:
+        raise UsageError("The name is empty.", hint="For example: `edgecli init my-app`.", code="bad_name")
+    target = common().cwd / folder
+    project_name = names.derive_project_name(target.resolve().name)
+    result = service.create(template or DEFAULT_TEMPLATE, target, project_name, dry_run=dry_run)
+    _print_result(result, folder)
+
+
+def _print_templates(templates: list[Template]) -> None:
+    if common().json:
+        console.print_json(
+            [{"name": each.name, "title": each.title, "description": each.description} for each in templates]
+        )
+        return
+    console.table(["template", "what it is"], [[each.name, each.title] for each in templates])
+
+
+def _print_result(result: ScaffoldResult, folder: str) -> None:
+    if common().json:
+        console.print_json(result.to_dict())
+        return
+    if result.name != result.path.name:
+        console.note(f"The project is named `{result.name}`: Workers take only a-z, 0-9, `-` and `_`.")
+    if result.dry_run:
+        for file in result.files:
+            console.out(str(Path(folder) / file))
+        console.note(f"{len(result.files)} files would be written to `{result.path}`.")
+        return
+    console.success(f"Wrote {len(result.files)} files to `{result.path}`.")
+    here = result.path == common().cwd
+    steps = [*([] if here else [f"cd {shlex.quote(folder)}"]), *result.next_steps]
+    console.out("Next:")
+    for number, step in enumerate(steps, start=1):
+        console.out(f"  {number}. {step}")

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import edgecli
+from edgecli.errors import EdgeError
+from edgecli.scaffold.names import FALLBACK_NAME
+from edgecli.scaffold.service import create
+from edgecli.scaffold.templates import find_template, list_templates, templates_directory
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return create("rag", tmp_path / FALLBACK_NAME, FALLBACK_NAME).path
+
+
+def test_the_checkout_has_its_templates_beside_the_package() -> None:
+    package = Path(edgecli.__file__).parent
+    assert templates_directory() == package.parent / "templates"
+    assert [template.name for template in list_templates()] == ["rag"]
+
+
+def test_an_installed_package_has_its_templates_inside(tmp_path: Path) -> None:
+    # As the wheel lays it out; the folder beside it belongs to someone else.
+    inside = tmp_path / "site-packages" / "edgecli" / "_templates"
+    shutil.copytree(find_template("rag").path, inside / "rag")
+    (tmp_path / "site-packages" / "templates" / "other").mkdir(parents=True)
+    assert templates_directory(inside.parent) == inside
+    assert sorted(find_template("rag", inside).files()) == sorted(find_template("rag").files())
+
+
+def test_lost_templates_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    with pytest.raises(EdgeError) as caught:
+        templates_directory(tmp_path / "edgecli")
+    assert caught.value.code == "templates_missing"
+
+
+def test_what_a_run_leaves_in_a_template_is_not_copied(tmp_path: Path) -> None:
+    copy = tmp_path / "rag"
+    shutil.copytree(find_template("rag").path, copy)
+    before = list(find_template("rag", tmp_path).files())
+    for leftover in (
+        ".edgecli/edge.db",
+        "src/__pycache__/worker.pyc",
+        ".dev.vars",
+        "node_modules/x/index.js",
+    ):
+        (copy / leftover).parent.mkdir(parents=True, exist_ok=True)
+        (copy / leftover).write_text("left")
+    assert list(find_template("rag", tmp_path).files()) == before
+
+
+def test_each_template_describes_itself() -> None:
+    for template in list_templates():
+        files = set(template.files())
+        assert template.title
+        assert template.description
+        assert template.next_steps
+        assert template.placeholders <= files
+        assert {"README.md", ".gitignore", "wrangler.toml"} <= files
+        assert "template.toml" not in files
+
+
+def test_the_documents_are_of_all_kinds(project: Path) -> None:
+    documents = [path for path in (project / "docs").rglob("*") if path.is_file()]
+    assert {path.suffix for path in documents} == {".md", ".html", ".csv", ".txt"}
+    for path in documents:
+        assert len(path.read_text(encoding="utf-8")) > 900, path.name
+    with (project / "docs" / "price-list.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["sku"] for row in rows}) == len(rows) == 14
+    assert all(None not in row and None not in row.values() for row in rows)
+
+
+def test_the_languages_agree_on_the_facts(project: Path) -> None:
+    def read(name: str) -> str:
+        return (project / "docs" / name).read_text(encoding="utf-8")
+
+    assert "within **30 days of delivery**" in read("refunds.md")
+    assert "**签收之日起 30 天内**" in read("zh/退款政策.md")
+    for figure in ("6.95", "5.95", "17.95", "19.95", "14.95", "9.95"):
+        english = read("refunds.md") + read("shipping.md")
+        chinese = read("zh/退款政策.md") + read("zh/配送说明.md")
+        assert (figure in english) == (figure in chinese), figure
+
+
+def test_the_worker_compiles_and_needs_nothing_of_edgecli(project: Path) -> None:
+    source = (project / "src" / "worker.py").read_text()
+    compile(source, "worker.py", "exec")
+    assert "edgecli" not in source
+
+
+def test_secrets_and_state_are_ignored_by_git(project: Path) -> None:
+    git = shutil.which("git")
+    if git is None:
+        pytest.skip("git is not installed")
+    subprocess.run([git, "init", "-q", project], check=True)
+    paths = [".dev.vars", ".dev.vars.staging", ".edgecli/edge.db", ".dev.vars.example", "docs/refunds.md"]
+    done = subprocess.run(
+        [git, "check-ignore", *paths], cwd=project, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == paths[:3]
+
+
+def test_the_configuration_is_what_the_worker_reads(project: Path) -> None:
+    settings = tomllib.loads((project / "wrangler.toml").read_text())
+    assert settings["name"] == FALLBACK_NAME
+    assert (project / settings["main"]).is_file()
+    stand_ins = settings["edgecli"]["models"]
+    assert {settings["vars"]["CHAT_MODEL"], settings["vars"]["EMBEDDING_MODEL"]} == set(stand_ins)
+    worker = (project / settings["main"]).read_text()
+    for binding in ("AI", "VECTORS", *settings["vars"]):
+        assert f"self.env.{binding}" in worker
