@@ -1,0 +1,361 @@
+"""Bring documents into an index: read, chunk, embed, write, all at once, in bounded memory.
+
+    scan ─> diff with the manifest ─> [read and chunk] ─> queue ─> [embed] ─> queue ─> [write] ─> report
+              (a thread)                                  (engine's thread)     (store's threads)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgecli.errors import ConfigError, EdgeError, UsageError
+from edgecli.rag.manifest import Plan, Work, plan_run
+from edgecli.rag.scan import Scanner, Selection
+from edgecli.rag.schema import FailedFile, IngestReport, IngestRequest
+from edgecli.rag.store import KnownIndex, RagStore, WrittenDocument, chunk_ids
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from edgecli.ai.service import AiService
+    from edgecli.config.project import Project
+    from edgecli.documents.schema import Chunk, Document
+    from edgecli.vectorize.service import VectorizeService
+
+BATCH_CHUNKS = 256
+"""Chunks that are embedded and written together."""
+WAITING_BATCHES = 2
+PROGRESS_SECONDS = 0.2
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A file that has been read and chunked."""
+
+    work: Work
+    document: Document
+    chunks: list[Chunk]
+    written: int = 0
+
+
+@dataclass(slots=True)
+class Batch:
+    """Chunks of one or more files, in order; a large file spans several batches."""
+
+    pieces: list[tuple[Prepared, list[Chunk]]] = field(default_factory=list[tuple[Prepared, "list[Chunk]"]])
+
+    def __len__(self) -> int:
+        return sum(len(chunks) for _, chunks in self.pieces)
+
+    def texts(self) -> list[str]:
+        return [passage_text(one.document.title, chunk) for one, chunks in self.pieces for chunk in chunks]
+
+
+def passage_text(title: str, chunk: Chunk) -> str:
+    """Return what is embedded for a chunk: where it stands, then what it says."""
+    place = " > ".join(part for part in (title, chunk.heading) if part and not chunk.heading.startswith(f"{part} >"))
+    return f"{place}\n{chunk.text}" if place else chunk.text
+
+
+class IngestService:
+    """Keep indexes in step with folders of documents."""
+
+    def __init__(self, project: Project, ai: AiService, vectorize: VectorizeService, store: RagStore) -> None:
+        self._project = project
+        self._settings = project.settings
+        self._ai = ai
+        self._vectorize = vectorize
+        self._store = store
+
+    async def run(self, request: IngestRequest) -> AsyncIterator[dict[str, Any]]:
+        """Bring a file or folder into an index; yield `scan` and `progress` events, then `done` with the report.
+
+        After a run the index holds, below that folder, exactly the files that the call selects. Files that could
+        not be read keep the version they had and are listed in the report. Raises EdgeError if the run cannot
+        start or the index cannot be written.
+        """
+        started = time.monotonic()
+        scanner = Scanner(
+            self._absolute(request.path),
+            self._project.root,
+            Selection(
+                request.glob, [*self._settings.ingest.exclude, *request.exclude], self._settings.ingest.gitignore
+            ),
+        )
+        index_name = resolve_index(self._project, request.index)
+        model = self._settings.embedding_model
+        known = await self._open_index(index_name, model)
+        fingerprint = self._fingerprint(model)
+        documents = await self._store.documents(known)
+        plan = await asyncio.to_thread(plan_run, scanner, documents, fingerprint)
+        report = IngestReport(index=index_name, dry_run=request.dry_run, unchanged=plan.unchanged)
+        yield {"event": "scan", "files": plan.found, "to_do": len(plan.work), "to_delete": len(plan.gone)}
+        if request.dry_run:
+            _report_plan(report, plan)
+        else:
+            await self._clear_leftovers(known, plan)
+            await self._store.touch(known, plan.touched)
+            if plan.work:
+                await self._check_dimensions(index_name, model)
+            async for event in _Run(self, known, model, plan, report).events():
+                yield event
+            await self._delete_gone(known, plan, report)
+        report.seconds = round(time.monotonic() - started, 3)
+        yield {"event": "done", "report": report.model_dump(exclude={"files"} if not request.dry_run else None)}
+
+    def _absolute(self, path: str) -> Path:
+        if not path.strip():
+            raise UsageError("The path is empty.", hint="Name a file or a folder of documents.", code="bad_request")
+        return self._project.root / Path(path).expanduser()
+
+    async def _open_index(self, name: str, model: str) -> KnownIndex:
+        uid = await self._vectorize.uid(name)
+        known = await self._store.find_index(uid)
+        if known is None:
+            known = await self._store.register_index(uid, name, model)
+        resolved = self._ai.spec(model).id
+        if self._ai.spec(known.embedding_model).id != resolved:
+            raise ConfigError(
+                f"The index `{name}` was filled with `{known.embedding_model}`, "
+                f"but `embedding_model` now says `{model}`: their vectors cannot be compared.",
+                hint=f"Set `embedding_model` back, or `edgecli vectorize delete {name}`, create it again and ingest.",
+                code="other_embedding_model",
+            )
+        return known
+
+    async def _check_dimensions(self, name: str, model: str) -> None:
+        engine = await self._ai.embedding_engine(model)
+        index = await self._vectorize.get(name)
+        if index.config.dimensions != engine.dimensions:
+            raise UsageError(
+                f"The index `{name}` has {index.config.dimensions} dimensions, "
+                f"but `{model}` makes vectors of {engine.dimensions}.",
+                hint=f"Create an index with `--dimensions={engine.dimensions}`, or choose another `embedding_model`.",
+                code="wrong_dimensions",
+                cf_code=40012,
+            )
+
+    def _fingerprint(self, model: str) -> str:
+        from edgecli.documents import PIPELINE_VERSION
+
+        ingest = self._settings.ingest
+        parts = (PIPELINE_VERSION, self._ai.spec(model).id, ingest.chunk_tokens, ingest.chunk_overlap)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+    async def _clear_leftovers(self, known: KnownIndex, plan: Plan) -> None:
+        """Delete what a killed run left: vectors of documents that never became, or are no longer, live."""
+        for document in plan.leftovers:
+            await self._delete_vectors(known, document.chunk_ids())
+        await self._store.forget(known, [document.doc_id for document in plan.leftovers])
+
+    async def _delete_gone(self, known: KnownIndex, plan: Plan, report: IngestReport) -> None:
+        dead = await self._store.remove(known, [document.doc_id for document in plan.gone])
+        for document in dead:
+            await self._delete_vectors(known, document.chunk_ids())
+        await self._store.forget(known, [document.doc_id for document in dead])
+        report.deleted = len(dead)
+
+    async def _delete_vectors(self, known: KnownIndex, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), 1000):
+            await self._vectorize.delete_by_ids(known.name, list(ids[start : start + 1000]))
+
+    # What a run needs of the service, one step each.
+
+    def prepare(self, work: Work, engine: Any) -> Prepared:
+        """Read and chunk one file, in the reading thread."""
+        from edgecli.documents.chunk import chunk_document
+        from edgecli.documents.read import read_document
+
+        ingest = self._settings.ingest
+        document = read_document(work.file.path, max_bytes=ingest.max_file_mb * 1024 * 1024)
+        chunks = chunk_document(
+            document, tokens=engine, chunk_tokens=ingest.chunk_tokens, overlap_tokens=ingest.chunk_overlap
+        )
+        return Prepared(work, document, chunks)
+
+    async def engine(self, model: str) -> Any:
+        """Return the embedding engine, loaded."""
+        return await self._ai.embedding_engine(model)
+
+    async def embed(self, model: str, texts: Sequence[str]) -> np.ndarray:
+        """Return the vectors of passages, `(n, d)` float32."""
+        prefix = self._ai.spec(model).passage_prefix
+        return await self._ai.embed(model, [prefix + text for text in texts] if prefix else texts)
+
+    async def write(self, known: KnownIndex, batch: Batch, vectors: np.ndarray) -> tuple[int, int]:
+        """Write a batch; return how many of its files became new and how many were replaced."""
+        await self._store.begin(
+            known,
+            [(one.work.doc_id, len(one.chunks), one.work.version) for one, _ in batch.pieces if not one.written],
+        )
+        ids = [f"{one.work.doc_id}:{chunk.index}" for one, chunks in batch.pieces for chunk in chunks]
+        metadata = [_metadata(one, chunk) for one, chunks in batch.pieces for chunk in chunks]
+        if ids:
+            await self._vectorize.upsert_arrays(known.name, ids, vectors, metadata)
+        for one, chunks in batch.pieces:
+            one.written += len(chunks)
+        complete = [one for one, _ in batch.pieces if one.written == len(one.chunks)]
+        replaced = await self._store.finish(
+            known, [WrittenDocument(one.work.doc_id, one.document.title, one.chunks) for one in complete]
+        )
+        for document in replaced:
+            await self._delete_vectors(known, chunk_ids(document.doc_id, document.chunks))
+        await self._store.forget(known, [document.doc_id for document in replaced])
+        return len(complete) - len(replaced), len(replaced)
+
+
+def _metadata(one: Prepared, chunk: Chunk) -> dict[str, Any]:
+    own: dict[str, Any] = {
+        "docId": one.work.doc_id,
+        "file": one.work.version.path,
+        "title": one.document.title,
+        "heading": chunk.heading,
+        "start": chunk.start,
+        "end": chunk.end,
+        "text": chunk.text,
+    }
+    page = getattr(chunk, "page", None)
+    if page is not None:
+        own["page"] = page
+    return {key: value for key, value in one.document.metadata.items() if _usable_key(key)} | own
+
+
+def _usable_key(key: str) -> bool:
+    """Tell whether Vectorize takes a metadata key: not empty, no `.` or `"`, no leading `$`."""
+    return bool(key) and not key.startswith("$") and "." not in key and '"' not in key
+
+
+def _report_plan(report: IngestReport, plan: Plan) -> None:
+    report.added = sum(not work.replaces for work in plan.work)
+    report.updated = sum(work.replaces for work in plan.work)
+    report.deleted = len(plan.gone)
+    report.files = {
+        "added": [work.file.name for work in plan.work if not work.replaces],
+        "updated": [work.file.name for work in plan.work if work.replaces],
+        "deleted": [document.version.path for document in plan.gone],
+    }
+
+
+def resolve_index(project: Project, name: str | None) -> str:
+    """Return the index that a call means: named, or by its binding, or the only one of the project.
+
+    Raises UsageError, code `which_index`, if none is named and the project has none or several.
+    """
+    bindings = {binding.binding: binding.index_name for binding in project.vectorize}
+    if name:
+        return bindings.get(name, name)
+    indexes = sorted(set(bindings.values()))
+    if len(indexes) == 1:
+        return indexes[0]
+    if not indexes:
+        raise UsageError(
+            "No index was named, and the project's configuration has no [[vectorize]] binding.",
+            hint="Name one with `--index NAME`.",
+            code="which_index",
+        )
+    raise UsageError(
+        "No index was named, and the project has several: " + ", ".join(f"`{index}`" for index in indexes) + ".",
+        hint="Name one with `--index NAME`.",
+        code="which_index",
+    )
+
+
+class _Run:
+    """One run's pipeline: three stages with short queues between them."""
+
+    def __init__(self, service: IngestService, known: KnownIndex, model: str, plan: Plan, report: IngestReport) -> None:
+        self._service = service
+        self._known = known
+        self._model = model
+        self._plan = plan
+        self._report = report
+        self._files_done = 0
+        self._prepared: asyncio.Queue[Batch | None] = asyncio.Queue(WAITING_BATCHES)
+        self._embedded: asyncio.Queue[tuple[Batch, np.ndarray] | None] = asyncio.Queue(WAITING_BATCHES)
+
+    async def events(self) -> AsyncIterator[dict[str, Any]]:
+        """Run the pipeline to its end, telling of its progress now and then."""
+        if not self._plan.work:
+            return
+        started = time.monotonic()
+        pipeline = asyncio.create_task(self._pipeline())
+        try:
+            while not pipeline.done():
+                await asyncio.wait([pipeline], timeout=PROGRESS_SECONDS)
+                yield self._progress(time.monotonic() - started)
+            await pipeline
+        except ExceptionGroup as group:
+            raise _first_error(group) from group
+        finally:
+            pipeline.cancel()
+            await asyncio.gather(pipeline, return_exceptions=True)
+
+    def _progress(self, seconds: float) -> dict[str, Any]:
+        return {
+            "event": "progress",
+            "files": self._files_done,
+            "files_total": len(self._plan.work),
+            "chunks": self._report.chunks,
+            "chunks_per_second": round(self._report.chunks / max(seconds, 1e-6), 1),
+        }
+
+    async def _pipeline(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._read())
+            group.create_task(self._embed())
+            group.create_task(self._write())
+
+    async def _read(self) -> None:
+        engine = await self._service.engine(self._model)
+        loop = asyncio.get_running_loop()
+        batch = Batch()
+        with ThreadPoolExecutor(1, thread_name_prefix="read") as thread:
+            for work in self._plan.work:
+                try:
+                    prepared = await loop.run_in_executor(thread, self._service.prepare, work, engine)
+                except EdgeError as error:
+                    self._fail(work, error)
+                    continue
+                # A file of no chunks still joins a batch, so that it becomes live and is not read again.
+                for start in range(0, max(1, len(prepared.chunks)), BATCH_CHUNKS):
+                    batch.pieces.append((prepared, prepared.chunks[start : start + BATCH_CHUNKS]))
+                    if len(batch) >= BATCH_CHUNKS:
+                        await self._prepared.put(batch)
+                        batch = Batch()
+        if batch.pieces:
+            await self._prepared.put(batch)
+        await self._prepared.put(None)
+
+    def _fail(self, work: Work, error: EdgeError) -> None:
+        self._files_done += 1
+        self._report.failed.append(FailedFile(file=work.file.name, error=error.message, code=error.code))
+
+    async def _embed(self) -> None:
+        while (batch := await self._prepared.get()) is not None:
+            await self._embedded.put((batch, await self._service.embed(self._model, batch.texts())))
+        await self._embedded.put(None)
+
+    async def _write(self) -> None:
+        while (item := await self._embedded.get()) is not None:
+            batch, vectors = item
+            added, updated = await self._service.write(self._known, batch, vectors)
+            self._report.added += added
+            self._report.updated += updated
+            self._report.chunks += len(batch)
+            self._files_done += added + updated
+
+
+def _first_error(group: ExceptionGroup[Any]) -> BaseException:
+    for error in group.exceptions:
+        if isinstance(error, ExceptionGroup):
+            return _first_error(error)
+        if isinstance(error, EdgeError):
+            return error
+    return group.exceptions[0]

@@ -1,0 +1,152 @@
+"""Find the files of a folder that an ingest takes: `.gitignore`, `--exclude` and `--glob` honoured."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgecli.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+# Never documents: version control, our own state, installed packages, caches.
+_SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__"})
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What an ingest call covers, apart from the folder itself."""
+
+    glob: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    gitignore: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file on disk, by the name users see."""
+
+    name: str
+    path: Path
+    size: int
+    modified_ns: int
+
+
+class Scanner:
+    """Walk one folder (or take one file) of a project."""
+
+    def __init__(self, root: Path, project_root: Path, selection: Selection) -> None:
+        """Raise NotFoundError if `root` does not exist."""
+        if not root.exists():
+            raise NotFoundError(
+                f"`{root}` does not exist.", hint="Name a file or a folder of documents.", code="path_not_found"
+            )
+        if root.is_dir() and not os.access(root, os.R_OK | os.X_OK):
+            raise UsageError(
+                f"`{root}` cannot be read: permission denied.", hint="Give yourself read access to it.", code="unreadable"
+            )
+        self.root = root.resolve()
+        self._project_root = project_root.resolve()
+        self._selection = selection
+        self._glob = _spec(selection.glob) if selection.glob else None
+        self._exclude = _spec(selection.exclude)
+
+    def name_of(self, path: Path) -> str:
+        """Return the name by which users see a file: relative to the project if it lies in it."""
+        if path.is_relative_to(self._project_root):
+            return path.relative_to(self._project_root).as_posix()
+        return path.as_posix()
+
+    def covers(self, name: str) -> bool:
+        """Tell whether a name of the manifest is this call's to judge: below its folder and matched by its glob."""
+        path = self._project_root / name
+        if path == self.root:
+            return True
+        if not path.is_relative_to(self.root):
+            return False
+        return self._glob is None or self._glob.match_file(path.relative_to(self.root).as_posix())
+
+    def files(self) -> Iterator[FoundFile]:
+        """Yield the selected files, sorted by name within their folders."""
+        if self.root.is_file():
+            found = self._found(self.root)
+            if found is not None:
+                yield found
+            return
+        yield from self._walk(self.root, self._rules_above(self.root))
+
+    def _walk(self, folder: Path, rules: list[tuple[Path, GitIgnoreSpec]]) -> Iterator[FoundFile]:
+        rules = rules + self._rules_of(folder)
+        try:
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError:
+            return  # vanished or closed to us since its parent was listed: like a folder without files
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                if not self._skips_folder(path, rules):
+                    yield from self._walk(path, rules)
+            elif entry.is_file() and self._takes_file(path, rules):
+                found = self._found(path)
+                if found is not None:
+                    yield found
+
+    def _skips_folder(self, path: Path, rules: list[tuple[Path, GitIgnoreSpec]]) -> bool:
+        if path.name.startswith(".") or path.name in _SKIPPED_FOLDERS:
+            return True
+        relative = path.relative_to(self.root).as_posix() + "/"
+        return self._exclude.match_file(relative) or _ignored(path, rules, folder=True)
+
+    def _takes_file(self, path: Path, rules: list[tuple[Path, GitIgnoreSpec]]) -> bool:
+        if path.name.startswith("."):
+            return False
+        relative = path.relative_to(self.root).as_posix()
+        if self._glob is not None and not self._glob.match_file(relative):
+            return False
+        return not self._exclude.match_file(relative) and not _ignored(path, rules, folder=False)
+
+    def _found(self, path: Path) -> FoundFile | None:
+        try:
+            stat = path.stat()
+        except OSError:
+            return None
+        return FoundFile(self.name_of(path), path, stat.st_size, stat.st_mtime_ns)
+
+    def _rules_of(self, folder: Path) -> list[tuple[Path, GitIgnoreSpec]]:
+        if not self._selection.gitignore:
+            return []
+        try:
+            lines = (folder / ".gitignore").read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return []
+        return [(folder, _spec(lines))]
+
+    def _rules_above(self, folder: Path) -> list[tuple[Path, GitIgnoreSpec]]:
+        """Return the rules of the folders from the repository's top down to, but without, `folder`."""
+        above: list[Path] = []
+        for parent in [folder, *folder.parents]:
+            if parent != folder:
+                above.insert(0, parent)
+            if (parent / ".git").exists():
+                return [rule for place in above for rule in self._rules_of(place)]
+        return []
+
+
+def _spec(patterns: Sequence[str]) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(patterns)
+
+
+def _ignored(path: Path, rules: list[tuple[Path, GitIgnoreSpec]], *, folder: bool) -> bool:
+    """Ask the rules from the innermost outwards: the first that speaks of the path decides, as git does."""
+    for base, spec in reversed(rules):
+        verdict = spec.check_file(path.relative_to(base).as_posix() + ("/" if folder else "")).include
+        if verdict is not None:
+            return verdict
+    return False
