@@ -1,0 +1,201 @@
+"""Answer questions from retrieved passages, with every citation checked before it is shown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from edgecli.errors import UsageError
+from edgecli.rag.citations import Passages, SentenceStream, Statement
+from edgecli.rag.lexical import terms
+from edgecli.rag.schema import Answer, AskRequest, Dropped, Hit, QueryRequest, Source
+
+if TYPE_CHECKING:
+    from edgecli.ai.service import AiService
+    from edgecli.config.project import Project
+    from edgecli.rag.retrieve import RetrievalService
+
+SYSTEM_PROMPT = (
+    "You answer questions from the numbered sources that the user gives. Use only what the sources say. "
+    "Answer in one to three short sentences, in the language of the question, "
+    "and end each sentence with the number of its source in brackets, like [1]. "
+    "If the sources do not hold the answer, say that you cannot find it."
+)
+MIN_SIMILARITY = 0.3
+"""Cosine similarity from which a passage counts as evidence, whatever its words."""
+MIN_WORD_SHARE = 0.5
+"""Share of the question's words that a passage must hold to count as evidence without that similarity."""
+NO_EVIDENCE = "I found nothing about this in the documents of this index."
+NO_EVIDENCE_CHINESE = "在这个索引的文档中没有找到相关内容。"
+
+
+class AnswerService:
+    """Answer questions from the indexes of one project."""
+
+    def __init__(self, project: Project, ai: AiService, retrieval: RetrievalService) -> None:
+        self._settings = project.settings
+        self._ai = ai
+        self._retrieval = retrieval
+
+    async def ask(self, request: AskRequest) -> Answer:
+        """Answer a question; see `stream`."""
+        last: dict[str, Any] = {}
+        async for event in self.stream(request):
+            last = event
+        last.pop("event")
+        return Answer.model_validate(last)
+
+    async def stream(self, request: AskRequest) -> AsyncIterator[dict[str, Any]]:
+        """Answer a question: yield `sources`, then pieces of the answer as `response`, then `done` with it all.
+
+        A piece is a whole sentence with the citations that hold. Without evidence the model is not asked, and
+        the answer says so. Raises UsageError for an empty question.
+        """
+        started = time.perf_counter()
+        if not request.question.strip():
+            raise UsageError("The question is empty.", hint='Ask something: `edgecli rag ask "…"`.', code="empty_query")
+        model = request.model or self._settings.generation_model
+        found = await self._retrieve(request)
+        evidence = [hit for hit in found if is_evidence(hit, request.question)]
+        chosen, dropped = await self._fit(model, evidence)
+        sources = [_source(number, hit) for number, hit in enumerate(chosen, start=1)]
+        retrieved = time.perf_counter()
+        yield {
+            "event": "sources",
+            "sources": [source.model_dump() for source in sources],
+            "dropped": [one.model_dump() for one in dropped],
+        }
+        draft = _Draft(Passages([f"{source.heading}\n{source.text}" for source in sources]))
+        if sources:
+            async for piece in self._generate(model, request, sources, draft):
+                yield {"response": piece}
+        else:
+            draft.say(Statement(_no_evidence(request.question), (), substantive=False))
+            yield {"response": draft.text()}
+        answer = Answer(
+            answer=draft.text().strip(),
+            sources=sources,
+            cited=draft.cited(),
+            grounded=draft.grounded(),
+            unsupported=draft.unsupported(),
+            dropped=dropped,
+            model=self._ai.spec(model).display_name,
+            usage=draft.usage,
+            timings={
+                "retrieve": round(retrieved - started, 4),
+                "generate": round(time.perf_counter() - retrieved, 4),
+                "total": round(time.perf_counter() - started, 4),
+            },
+        )
+        yield {"event": "done", **answer.model_dump()}
+
+    async def _retrieve(self, request: AskRequest) -> list[Hit]:
+        result = await self._retrieval.query(
+            QueryRequest(
+                query=_search_text(request),
+                index=request.index,
+                top_k=request.top_k,
+                mode=request.mode,
+                filter=request.filter,
+            )
+        )
+        return result.hits
+
+    async def _fit(self, model: str, hits: Sequence[Hit]) -> tuple[list[Hit], list[Dropped]]:
+        """Keep the best passages that fit into the token budget, whole; say which do not."""
+        budget = self._settings.rag.context_tokens
+        counts = await self._ai.count_tokens(model, [_rendered(1, hit.file, hit.heading, hit.text) for hit in hits])
+        chosen: list[Hit] = []
+        dropped: list[Dropped] = []
+        for hit, tokens in zip(hits, counts, strict=True):
+            if tokens <= budget:
+                chosen.append(hit)
+                budget -= tokens
+            else:
+                dropped.append(Dropped(id=hit.id, file=hit.file, heading=hit.heading, tokens=tokens))
+        return chosen, dropped
+
+    async def _generate(
+        self, model: str, request: AskRequest, sources: Sequence[Source], draft: _Draft
+    ) -> AsyncIterator[str]:
+        inputs: dict[str, Any] = {
+            "messages": _messages(request, self._settings.rag.system_prompt, sources),
+            "max_tokens": request.max_tokens or self._settings.rag.max_tokens,
+            "temperature": 0.0 if request.temperature is None else request.temperature,
+            "repetition_penalty": 1.1,
+        }
+        if request.seed is not None:
+            inputs["seed"] = request.seed
+        sentences = SentenceStream()
+        async for event in self._ai.stream(model, inputs):
+            draft.usage = event.get("usage") or draft.usage
+            for sentence in sentences.push(event.get("response") or ""):
+                yield draft.say(draft.passages.check(sentence))
+        for sentence in sentences.finish():
+            yield draft.say(draft.passages.check(sentence))
+
+
+class _Draft:
+    """The answer as far as it has been said."""
+
+    def __init__(self, passages: Passages) -> None:
+        self.passages = passages
+        self.usage: dict[str, Any] = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+        self._statements: list[Statement] = []
+
+    def say(self, statement: Statement) -> str:
+        self._statements.append(statement)
+        return statement.marked()
+
+    def text(self) -> str:
+        return "".join(statement.marked() for statement in self._statements)
+
+    def cited(self) -> list[int]:
+        return sorted({number for statement in self._statements for number in statement.cited})
+
+    def unsupported(self) -> list[str]:
+        return [one.text.strip() for one in self._statements if one.substantive and not one.cited]
+
+    def grounded(self) -> bool:
+        return bool(self.cited()) and not self.unsupported()
+
+
+def is_evidence(hit: Hit, question: str) -> bool:
+    """Tell whether a passage may speak to a question: near in meaning, or holding most of its words."""
+    if hit.vector_score is not None and hit.vector_score >= MIN_SIMILARITY:
+        return True
+    wanted = set(terms(question))
+    held = set(terms(f"{hit.heading} {hit.text}"))
+    return bool(wanted) and len(wanted & held) / len(wanted) >= MIN_WORD_SHARE
+
+
+def _no_evidence(question: str) -> str:
+    chinese = any("\u4e00" <= character <= "\u9fff" for character in question)
+    return NO_EVIDENCE_CHINESE if chinese else NO_EVIDENCE
+
+
+def _search_text(request: AskRequest) -> str:
+    """Return what to search for: a short follow-up question leans on the user's last one."""
+    earlier = [turn.content for turn in request.history if turn.role == "user"]
+    if earlier and len(terms(request.question)) < 4:
+        return f"{earlier[-1]} {request.question}"
+    return request.question
+
+
+def _source(number: int, hit: Hit) -> Source:
+    return Source(n=number, id=hit.id, file=hit.file, heading=hit.heading, score=hit.score, text=hit.text)
+
+
+def _rendered(number: int, file: str, heading: str, text: str) -> str:
+    place = f"{file} › {heading}" if heading else file
+    return f"[{number}] {place}\n{text}\n"
+
+
+def _messages(request: AskRequest, own_prompt: str, sources: Sequence[Source]) -> list[dict[str, str]]:
+    context = "\n".join(_rendered(one.n, one.file, one.heading, one.text) for one in sources)
+    return [
+        {"role": "system", "content": request.system_prompt or own_prompt or SYSTEM_PROMPT},
+        *({"role": turn.role, "content": turn.content} for turn in request.history),
+        {"role": "user", "content": f"Sources:\n\n{context}\nQuestion: {request.question}"},
+    ]

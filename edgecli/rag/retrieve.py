@@ -1,0 +1,137 @@
+"""Find passages: by vector, by keyword, or by both fused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from edgecli.errors import UsageError
+from edgecli.rag.fusion import reciprocal_rank_fusion
+from edgecli.rag.ingest import resolve_index
+from edgecli.rag.schema import Hit, Mode, QueryRequest, QueryResult
+from edgecli.rag.store import KnownIndex, RagStore
+
+if TYPE_CHECKING:
+    from edgecli.ai.service import AiService
+    from edgecli.config.project import Project
+    from edgecli.vectorize.filters import Filter
+    from edgecli.vectorize.service import VectorizeService
+
+CANDIDATES = 50
+"""Passages that each way of searching proposes to the fusion."""
+KEYWORD_WEIGHTS = (2.0, 2.0, 1.0)
+"""BM25 weights of title, heading and body."""
+FILTERED_KEYWORD_LIMIT = 2000
+"""Keyword matches that are looked at when a filter may reject most of them."""
+_OWN_KEYS = frozenset({"docId", "file", "title", "heading", "start", "end", "text"})
+
+
+class RetrievalService:
+    """Search the indexes of one project."""
+
+    def __init__(self, project: Project, ai: AiService, vectorize: VectorizeService, store: RagStore) -> None:
+        self._project = project
+        self._ai = ai
+        self._vectorize = vectorize
+        self._store = store
+
+    async def query(self, request: QueryRequest) -> QueryResult:
+        """Return the passages that fit a query best.
+
+        Raises UsageError for an empty query or a bad filter, NotFoundError for an unknown index.
+        """
+        from edgecli.vectorize.filters import parse_filter
+
+        started = time.perf_counter()
+        if not request.query.strip():
+            raise UsageError("The query is empty.", hint="Say in a few words what you look for.", code="empty_query")
+        name = resolve_index(self._project, request.index)
+        mode: Mode = request.mode or self._project.settings.rag.mode
+        condition = parse_filter(request.filter) if request.filter is not None else None
+        known = await self._store.find_index(await self._vectorize.uid(name))
+        top_k = request.top_k or self._project.settings.rag.top_k
+        timings: dict[str, float] = {}
+        by_vector = await self._by_vector(name, known, request, timings) if mode != "keyword" else {}
+        by_keyword = await self._by_keyword(known, request, condition) if mode != "vector" and known else {}
+        hidden = await self._store.hidden(known) if known else set[str]()
+        ranked = _rank(mode, by_vector, by_keyword)
+        hits = await self._hits(name, ranked, by_vector, by_keyword, hidden, top_k)
+        timings["total"] = time.perf_counter() - started
+        timings["search"] = timings["total"] - timings.get("embed", 0.0)
+        return QueryResult(
+            query=request.query,
+            index=name,
+            mode=mode,
+            count=len(hits),
+            hits=hits,
+            timings={key: round(value, 4) for key, value in timings.items()},
+        )
+
+    async def _by_vector(
+        self, name: str, known: KnownIndex | None, request: QueryRequest, timings: dict[str, float]
+    ) -> dict[str, float]:
+        from edgecli.vectorize.schema import QueryRequest as VectorQuery
+
+        started = time.perf_counter()
+        model = known.embedding_model if known else self._project.settings.embedding_model
+        vector = (await self._ai.embed(model, [self._ai.spec(model).query_prefix + request.query]))[0]
+        timings["embed"] = time.perf_counter() - started
+        result = await self._vectorize.query(
+            name, VectorQuery(vector=vector.tolist(), topK=CANDIDATES, filter=request.filter)
+        )
+        return {match.id: match.score for match in result.matches}
+
+    async def _by_keyword(
+        self, known: KnownIndex, request: QueryRequest, condition: Filter | None
+    ) -> dict[str, float]:
+        limit = CANDIDATES if condition is None else FILTERED_KEYWORD_LIMIT
+        found = await self._store.search(known, request.query, limit=limit, weights=KEYWORD_WEIGHTS)
+        if condition is not None:
+            metadata = await self._vectorize.get_metadata(known.name, [chunk_id for chunk_id, _ in found])
+            found = [(chunk_id, score) for chunk_id, score in found if condition.matches(metadata.get(chunk_id, {}))]
+        return dict(found[:CANDIDATES])
+
+    async def _hits(
+        self,
+        name: str,
+        ranked: Mapping[str, float],
+        by_vector: Mapping[str, float],
+        by_keyword: Mapping[str, float],
+        hidden: set[str],
+        top_k: int,
+    ) -> list[Hit]:
+        """Return the best passages that may be shown: a document being replaced or removed gives none."""
+        ids = [chunk_id for chunk_id in ranked if chunk_id.rsplit(":", 1)[0] not in hidden][:top_k]
+        metadata = await self._vectorize.get_metadata(name, ids)
+        return [
+            _hit(chunk_id, ranked[chunk_id], metadata[chunk_id], by_vector.get(chunk_id), by_keyword.get(chunk_id))
+            for chunk_id in ids
+            if chunk_id in metadata
+        ]
+
+
+def _rank(mode: Mode, by_vector: Mapping[str, float], by_keyword: Mapping[str, float]) -> Mapping[str, float]:
+    if mode == "vector":
+        return by_vector
+    if mode == "keyword":
+        return by_keyword
+    rankings: list[tuple[Sequence[str], float]] = [(list(by_vector), 1.0), (list(by_keyword), 1.0)]
+    return reciprocal_rank_fusion(rankings)
+
+
+def _hit(
+    chunk_id: str, score: float, metadata: Mapping[str, Any], vector_score: float | None, keyword_score: float | None
+) -> Hit:
+    return Hit(
+        id=chunk_id,
+        score=round(score, 6),
+        file=str(metadata.get("file", "")),
+        heading=str(metadata.get("heading", "")),
+        text=str(metadata.get("text", "")),
+        start=metadata.get("start"),
+        end=metadata.get("end"),
+        vector_score=None if vector_score is None else round(vector_score, 6),
+        keyword_score=None if keyword_score is None else round(keyword_score, 6),
+        metadata={key: value for key, value in metadata.items() if key not in _OWN_KEYS},
+    )
