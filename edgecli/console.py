@@ -45,9 +45,16 @@ def out(text: str = "") -> None:
     sys.stdout.write(text + "\n")
 
 
-def styled(text: str) -> None:
-    """Print text with rich markup to stdout; in a pipe the markup is dropped."""
-    _rich(stderr=False).print(text)
+def emphasised(text: str, rest: str = "") -> None:
+    """Print a line to stdout that starts bold on a terminal; `rest` is dimmed."""
+    if not sys.stdout.isatty():
+        out(text + rest)
+        return
+    from rich.text import Text
+
+    line = Text(text, style="bold")
+    line.append(rest, style="not bold dim")
+    _rich(stderr=False).print(line)
 
 
 def print_json(value: Any) -> None:
