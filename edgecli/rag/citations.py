@@ -16,9 +16,12 @@ from edgecli.rag.lexical import normalise, terms
 SUPPORT_SHARE = 0.6
 """Share of a statement's words that a passage must hold to support it."""
 
-_MARKER = re.compile(r"\s*[\[【](?:source\s*)?(\d{1,3}(?:\s*[,，、]\s*\d{1,3})*)[\]】]", re.IGNORECASE)
+_MARKER_PATTERN = r"\s*[\[【](?:source\s*)?({number}(?:\s*[,，、]\s*{number})*)[\]】]".replace("{number}", r"\d{1,3}")
+_MARKER = re.compile(_MARKER_PATTERN, re.IGNORECASE)
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|(?<=[。！？；])[”’）】」』]*|\n+")
+_SENTENCE_END = re.compile(
+    rf"(?<=[.!?])[\"')]*(?:{_MARKER_PATTERN})*\s+|(?<=[。！？；])[”’）」』]*(?:{_MARKER_PATTERN})*\s*|\n+", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,8 @@ class SentenceStream:
         self._rest += piece
         start = 0
         for boundary in _SENTENCE_END.finditer(self._rest):
-            # A boundary at the very end may grow: a marker such as ` [2]` can still follow.
-            if boundary.end() >= len(self._rest) or _marker_may_follow(self._rest, boundary.end()):
+            # A boundary at the very end may grow: white space or a marker such as ` [2]` can still follow.
+            if boundary.end() >= len(self._rest) or _marker_begins(self._rest, boundary.end()):
                 continue
             if _is_number_before(self._rest, boundary.start()):
                 continue
@@ -128,8 +131,9 @@ class SentenceStream:
         self._rest = ""
 
 
-def _marker_may_follow(text: str, position: int) -> bool:
-    return text[position] in "[【"
+def _marker_begins(text: str, position: int) -> bool:
+    """Tell whether a marker begins here whose end has not come yet."""
+    return text[position] in "[【" and not re.search(r"[\]】]", text[position:])
 
 
 def _is_number_before(text: str, position: int) -> bool:
