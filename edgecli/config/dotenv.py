@@ -1,0 +1,102 @@
+"""The syntax of `.env` and `.dev.vars` files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from edgecli.errors import ConfigError
+
+MAX_EXPANDED = 1024 * 1024
+"""Longest value after expansion, in characters: a few lines that repeat each other fill the memory."""
+
+_ASSIGNMENT = re.compile(r"[ \t]*(?:export[ \t]+)?([\w.-]+)[ \t]*(?:=|:(?=[ \t]))[ \t]*")
+_QUOTED = re.compile(r"'(?:\\'|[^'])*'|\"(?:\\.|[^\"\\])*\"|`(?:\\`|[^`])*`", re.DOTALL)
+_AFTER_QUOTE = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|$)")
+_UNQUOTED = re.compile(r"[^#\n]*")
+_REST_OF_LINE = re.compile(r"[^\n]*(?:\n|$)")
+_REFERENCE = re.compile(r"\\\$|\$\{([A-Za-z_]\w*)(?::?-([^}]*))?\}|\$([A-Za-z_]\w*)")
+
+
+class Variable(NamedTuple):
+    """One assignment of a file."""
+
+    value: str
+    line: int
+    literal: bool
+    """In single quotes: `$` means nothing."""
+
+
+def parse_dotenv(text: str) -> dict[str, Variable]:
+    """Return the variables that `text` sets; lines that set none are skipped, as dotenv does.
+
+    A quoted value may span lines, and between double quotes hold `\\n`; without quotes it ends at `#`.
+    """
+    text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").replace("\r\n", "\n").replace("\r", "\n")
+    found: dict[str, Variable] = {}
+    at = line = 0
+    while at < len(text):
+        end = _REST_OF_LINE.match(text, at).end()  # pyright: ignore[reportOptionalMemberAccess] - matches anything
+        assignment = _ASSIGNMENT.match(text, at)
+        if assignment:
+            value, literal, value_end = _value(text, assignment.end())
+            found[assignment[1]] = Variable(value, line + 1, literal)
+            end = max(end, value_end)
+        line += text.count("\n", at, end)
+        at = end
+    return found
+
+
+def _value(text: str, at: int) -> tuple[str, bool, int]:
+    """Return the value at `at`, whether it is literal, and where the text goes on."""
+    quoted = _QUOTED.match(text, at)
+    closed = _AFTER_QUOTE.match(text, quoted.end()) if quoted else None
+    if quoted and closed:
+        quote, inner = quoted[0][0], quoted[0][1:-1]
+        if quote == '"':
+            inner = inner.replace("\\n", "\n").replace("\\r", "\r").replace('\\"', '"')
+        return inner, quote == "'", closed.end()
+    plain = _UNQUOTED.match(text, at)
+    return (plain[0].strip() if plain else ""), False, at
+
+
+def expand(variables: Mapping[str, Variable], outside: Mapping[str, str], file: str) -> dict[str, str]:
+    """Return the values with `$NAME`, `${NAME}` and `${NAME:-default}` replaced.
+
+    `outside` are variables of the process, which come before those of the file. An unknown name and a name
+    that leads back to itself are empty. Raises ConfigError if a value grows beyond `MAX_EXPANDED`.
+    """
+    done: dict[str, str] = {}
+
+    def resolve(name: str, above: tuple[str, ...]) -> str:
+        if name in outside:
+            return outside[name]
+        if name in done:
+            return done[name]
+        if name not in variables or name in above or len(above) > 50:
+            return ""
+        variable = variables[name]
+        done[name] = variable.value if variable.literal else substitute(variable, (*above, name))
+        return done[name]
+
+    def substitute(variable: Variable, above: tuple[str, ...]) -> str:
+        length = 0
+
+        def value_of(match: re.Match[str]) -> str:
+            nonlocal length
+            if match[0] == "\\$":
+                return "$"
+            value = resolve(match[1] or match[3], above) or match[2] or ""
+            length += len(value)
+            if length > MAX_EXPANDED:
+                raise ConfigError(
+                    f"{file}:{variable.line}: `{above[-1]}` expands to more than {MAX_EXPANDED} characters.",
+                    hint="Remove the ${…} references that repeat each other.",
+                    code="invalid_dotenv",
+                )
+            return value
+
+        return _REFERENCE.sub(value_of, variable.value)
+
+    return {name: resolve(name, ()) for name in variables}
