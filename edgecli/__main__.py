@@ -1,3 +1,3 @@
-from edgecli.app import main
+from edgecli.entry import main
 
 main()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
+from edgecli.entry import COMMON_OPTIONS
 from edgecli.errors import EdgeError, ExitCode, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -109,14 +110,19 @@ def _common_options() -> list[TyperOption]:
             **extra,
         )
 
-    return [
-        option("cwd", "--cwd", metavar="DIR", is_eager=True, help="Run as if started in DIR."),
-        option("config", "--config", "-c", metavar="FILE", help="Read this wrangler.toml or wrangler.jsonc."),
-        option("env", "--env", "-e", metavar="NAME", envvar="CLOUDFLARE_ENV", help="Use the settings of this environment."),
-        option("json", "--json", is_flag=True, help="Print the API's result as JSON on stdout."),
-        option("verbose", "--verbose", "-v", count=True, metavar="", help="Say more on stderr."),
-        option("debug", "--debug", is_flag=True, help="Show traces of errors."),
-    ]
+    extra: dict[str, dict[str, Any]] = {
+        "cwd": {"is_eager": True},
+        "env": {"envvar": "CLOUDFLARE_ENV"},
+        "json": {"is_flag": True},
+        "verbose": {"count": True},
+        "debug": {"is_flag": True},
+    }
+    options: list[TyperOption] = []
+    for flags, metavar, text in COMMON_OPTIONS:
+        decls = flags.split(", ")
+        name = decls[0].removeprefix("--")
+        options.append(option(name, *decls, metavar=metavar or None, help=text, **extra.get(name, {})))
+    return options
 
 
 class EdgeCommand(TyperCommand):
