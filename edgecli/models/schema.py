@@ -50,7 +50,7 @@ class ModelSpec:
     """The name clients use, `@cf/meta/llama-3.1-8b-instruct`."""
     task: Task
     engine: str
-    """`llama_cpp`, `embedding` (ONNX or sentence-transformers, chosen at run time), or one that comes later."""
+    """`llama_cpp`, `embedding` (ONNX or sentence-transformers, chosen at run time), or a later one."""
     files: tuple[ModelFile, ...]
     """Empty where the model has no known open weights: it can be listed, not pulled."""
     description: str = ""
@@ -59,7 +59,7 @@ class ModelSpec:
     """Tokens of prompt and answer together (generation), or of one text (embeddings)."""
     dimensions: int | None = None
     pooling: str | None = None
-    """Default pooling of an embedding model: `mean` or `cls`."""
+    """Default pooling of an embedding model: `mean`, `cls`, `lasttoken` or `max`."""
     query_prefix: str = ""
     passage_prefix: str = ""
     capabilities: tuple[str, ...] = ()
@@ -67,6 +67,10 @@ class ModelSpec:
     neurons_input: float | None = None
     """Neurons per million input tokens, from Cloudflare's price list."""
     neurons_output: float | None = None
+    neurons_other: dict[str, float] = field(default_factory=dict[str, float])
+    """Neurons per other unit: `cached` (per million input tokens), `audio_minute`, `tile`, `step`, …"""
+    repository: str | None = None
+    """The open model it corresponds to, `owner/name` on the Hugging Face Hub."""
     requested_id: str | None = None
     """The id that was asked for, where the project lets this model stand in for another; else None."""
     origin: str = "catalog"
@@ -78,6 +82,12 @@ class ModelSpec:
         if self.requested_id and self.requested_id != self.id:
             return f"{self.requested_id} (stand-in: {self.id})"
         return self.id
+
+    @property
+    def download_size(self) -> int | None:
+        """Bytes to download, if the catalog knows them for every file."""
+        sizes = [file.size for file in self.files]
+        return sum(size for size in sizes if size is not None) if sizes and None not in sizes else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +109,8 @@ class InstalledModel:
 class PullProgress:
     """One step of a pull, for a progress bar.
 
-    `phase`: `check`, `download`, `verify`, `unpack`, `convert`, `done`, `present` (nothing was to do).
+    `phase`: `check`, `wait` (another process pulls it), `download`, `unpack`, `verify`, `convert`, `skip`
+    (`text` says what was left out and why), `done`, `present` (nothing was to do).
     """
 
     model: str
@@ -108,7 +119,16 @@ class PullProgress:
     done: int = 0
     """Bytes of this file so far."""
     total: int | None = None
+    text: str = ""
+    """For people: what is waited for, or what was left out."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the event as NDJSON carries it."""
-        return {"model": self.model, "phase": self.phase, "file": self.file, "done": self.done, "total": self.total}
+        event = {
+            "model": self.model,
+            "phase": self.phase,
+            "file": self.file,
+            "done": self.done,
+            "total": self.total,
+        }
+        return event | {"text": self.text} if self.text else event
