@@ -98,7 +98,7 @@ def check_binding(report: Report, name: str, path: KeyPath, value: Any, kind: Bi
             f'The field "{name}" should be an array but got {as_json(value)}.',
             path,
             expected="array of tables",
-            hint=f"Write [[{name}]] instead of [{name}]." if isinstance(value, dict) else None,
+            hint=_list_hint(report, name, value),
         )
     else:
         for index, item in enumerate(value):
@@ -111,7 +111,7 @@ def _check_single(report: Report, name: str, path: KeyPath, value: Any, kind: Bi
             f'The field "{name}" should be an object but got {as_json(value)}.',
             path,
             expected="table",
-            hint=f"Write [{name}] with a line binding = {as_json(_example_name(kind, value))}.",
+            hint=f"Write a table with {report.written('binding', _example_name(kind, value))}.",
         )
         return
     if not isinstance(value.get("binding"), str):
@@ -119,7 +119,7 @@ def _check_single(report: Report, name: str, path: KeyPath, value: Any, kind: Bi
             'binding should have a string "binding" field.',
             path,
             expected="string",
-            hint=_missing_hint("binding", value, kind),
+            hint=_missing_hint(report, "binding", value, kind),
         )
     _check_common(report, name, path, value, kind)
 
@@ -135,7 +135,7 @@ def _check_item(report: Report, name: str, path: KeyPath, item: Any, kind: Bindi
             f'"{name}" bindings should have a string "{kind.name_field}" field but got {as_json(item)}.',
             path,
             expected="string",
-            hint=_missing_hint(kind.name_field, item, kind),
+            hint=_missing_hint(report, kind.name_field, item, kind),
         )
     for key in kind.required:
         if not isinstance(item.get(key), str):
@@ -144,7 +144,7 @@ def _check_item(report: Report, name: str, path: KeyPath, item: Any, kind: Bindi
                 f'"{name}" bindings must have {article} "{key}" field but got {as_json(item)}.',
                 path,
                 expected="string",
-                hint=_missing_hint(key, item, kind),
+                hint=_missing_hint(report, key, item, kind),
             )
     for key in kind.optional:
         if key in item and not _is_filled(key, item[key]):
@@ -185,7 +185,7 @@ def _check_common(report: Report, name: str, path: KeyPath, item: dict[str, Any]
         report.unexpected(name, path, item, kind.fields())
 
 
-def _missing_hint(key: str, item: dict[str, Any], kind: BindingKind) -> str:
+def _missing_hint(report: Report, key: str, item: dict[str, Any], kind: BindingKind) -> str:
     if key in item:
         return f"Put the value of `{key}` in quotes."
     unknown = [name for name in item if name not in kind.fields()]
@@ -193,7 +193,13 @@ def _missing_hint(key: str, item: dict[str, Any], kind: BindingKind) -> str:
     if close:
         return f"Rename `{close[0]}` to `{key}`."
     example = _example_name(kind, None) if key == kind.name_field else "…"
-    return f'Add {key} = "{example}".'
+    return f"Add {report.written(key, example)}."
+
+
+def _list_hint(report: Report, name: str, value: Any) -> str | None:
+    if not isinstance(value, dict):
+        return None
+    return "Put the object between [ and ]." if report.is_json else f"Write [[{name}]] instead of [{name}]."
 
 
 def _example_name(kind: BindingKind, value: Any) -> str:

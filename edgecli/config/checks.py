@@ -78,7 +78,7 @@ def worker_name(report: Report, field: str, path: KeyPath, value: Any) -> None:
         f"but got {as_json(value)}.",
         path,
         expected="lowercase letters, digits, dashes and underscores",
-        hint=f'For example: name = "{suggestion or "my-app"}"',
+        hint=f"For example {report.written('name', suggestion or 'my-app')}.",
     )
 
 
@@ -86,7 +86,8 @@ def compatibility_date(report: Report, field: str, path: KeyPath, value: Any) ->
     """Check for an ISO 8601 date in a string."""
     expected = "a string YYYY-MM-DD"
     if not isinstance(value, str):
-        hint = f'Put it in quotes: {field} = "{value.isoformat()[:10]}"' if isinstance(value, date) else None
+        quoted = report.written(field, value.isoformat()[:10]) if isinstance(value, date) else None
+        hint = f"Put it in quotes: {quoted}." if quoted else None
         report.error(
             f'Expected "{field}" to be of type string but got {as_json(value)}.',
             path,

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from edgecli.config.keypath import KeyPath, show_path
 from edgecli.config.source import ConfigSource
-from edgecli.errors import did_you_mean
+from edgecli.errors import nearest
 
 Level = Literal["error", "warning"]
 
@@ -65,6 +65,15 @@ class Report:
         return f"Processing {self.source.shown if self.source else 'wrangler'} configuration:"
 
     @property
+    def is_json(self) -> bool:
+        """Whether the file is JSON, so that hints are in its syntax."""
+        return self.source is not None and self.source.path.suffix in {".json", ".jsonc"}
+
+    def written(self, key: str, value: Any) -> str:
+        """Return `key` set to `value`, in the syntax of the file."""
+        return f'"{key}": {as_json(value)}' if self.is_json else f"{key} = {as_json(value)}"
+
+    @property
     def failed(self) -> bool:
         """Whether any finding is an error."""
         return any(finding.level == "error" for finding in self.found)
@@ -87,14 +96,14 @@ class Report:
         unknown = [name for name in names if name not in allowed]
         if not unknown:
             return
-        hints = [(name, did_you_mean(name, allowed)) for name in unknown]
-        near = [hint if len(unknown) == 1 else f"`{name}`: {hint}" for name, hint in hints if hint]
+        near = [(name, nearest(name, allowed, count=1)) for name in unknown]
+        hints = [f"`{name}`: did you mean `{close[0]}`?" for name, close in near if close]
         listed = ",".join(f'"{name}"' for name in unknown)
         self.warning(
             f"Unexpected fields found in {field} field: {listed}",
             (*path, unknown[0]),
             expected="one of " + ", ".join(allowed),
-            hint=" ".join(near) or None,
+            hint=" ".join(hints) or None,
         )
 
     def adopt(self, other: Report, place: str) -> None:

@@ -185,5 +185,5 @@ def _check_python(report: Report, effective: Effective) -> None:
         report.error(
             "The `python_workers` compatibility flag is required to use Python.",
             effective.places["main"],
-            hint='Add compatibility_flags = ["python_workers"].',
+            hint=f"Add {report.written('compatibility_flags', ['python_workers'])}.",
         )

@@ -40,7 +40,7 @@ def _files(report: Report, field: str, path: KeyPath, value: Any) -> None:
                 f'"{name}.source" is a required field.',
                 place,
                 expected="string",
-                hint='For example source = "hf:owner/repo/model.gguf".',
+                hint=f"For example {report.written('source', 'hf:owner/repo/model.gguf')}.",
             )
         _check_fields(report, entry, name, place, _FILE_FIELDS)
 

@@ -24,6 +24,10 @@ class Origin(NamedTuple):
     variable: str | None = None
     """The environment variable, where the value comes from one."""
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the origin as `--json` prints it."""
+        return {**self._asdict(), "file": str(self.file) if self.file else None}
+
     def describe(self) -> str:
         """Return the origin as a person reads it, `wrangler.toml:3`."""
         if self.file is None:

@@ -156,7 +156,10 @@ def _load(
         raise ConfigError(
             render_tree(report.title, report.found, "error"),
             code="invalid_config",
-            details={"diagnostics": [finding.to_dict() for finding in report.found]},
+            details={
+                "config": str(source.path) if source else None,
+                "diagnostics": [finding.to_dict() for finding in report.found],
+            },
         )
     values = effective.values
     return Project(

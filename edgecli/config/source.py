@@ -64,6 +64,14 @@ def read_source(path: Path, *, cwd: Path) -> ConfigSource:
     the line and column if they cannot be parsed.
     """
     shown = shown_path(path, cwd)
+    try:
+        return _parse(path, shown)
+    except ConfigError as error:
+        error.details["config"] = str(path)
+        raise
+
+
+def _parse(path: Path, shown: str) -> ConfigSource:
     text = _read_text(path, shown)
     try:
         if path.suffix in {".json", ".jsonc"}:
