@@ -1,0 +1,279 @@
+"""The mirror: a copy of what Chroma holds, laid out so that reads are exact, quick, and need no chromadb.
+
+Per index there is a flat file of values (`ValuesFile`); a SQLite database holds ids, namespaces and metadata
+by slot. Slots are given out in the order of insertion and not reused until the mirror packs itself. Before
+each write to Chroma the mirror notes what is about to change (an intent); afterwards it applies the change
+and notes Chroma's mark in the same transaction. So a mirror without intents whose mark is Chroma's is known
+to be current, and after a crash only the rows of the intent are read again.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from edgecli.state import now
+from edgecli.vectorize.batches import Batch
+from edgecli.vectorize.records import IndexRecord, Progress, Row
+from edgecli.vectorize.values_file import DamagedMirrorError, ValuesFile
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_VERSION = 1
+_SLOTS = 2**40
+"""A row's `place` is its index's number times this, plus its slot."""
+
+_SCHEMA = f"""
+BEGIN;
+CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT);
+CREATE TABLE indexes (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, uid TEXT NOT NULL UNIQUE, record TEXT NOT NULL,
+    slots INTEGER NOT NULL DEFAULT 0, count INTEGER NOT NULL DEFAULT 0, packed INTEGER NOT NULL DEFAULT 0,
+    mutation TEXT, processed_on TEXT
+);
+CREATE TABLE vectors (
+    place INTEGER PRIMARY KEY, number INTEGER NOT NULL, id TEXT NOT NULL, namespace TEXT, metadata TEXT,
+    UNIQUE (number, id)
+);
+CREATE TABLE dead (place INTEGER PRIMARY KEY);
+CREATE TABLE intents (number INTEGER PRIMARY KEY, uid TEXT NOT NULL, ids TEXT NOT NULL, mutation TEXT);
+PRAGMA user_version = {_VERSION};
+COMMIT;
+"""
+
+
+class Intent(NamedTuple):
+    """A write that was begun and not finished."""
+
+    uid: str
+    ids: list[str]
+    mutation: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    number: int
+    slots: int
+    count: int
+    packed: int
+
+
+class Mirror:
+    """The mirror in one directory. Raises DamagedMirrorError or sqlite3.DatabaseError if it is damaged."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self._db = sqlite3.connect(directory / "mirror.db", isolation_level=None, check_same_thread=False)
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+            if version == 0:
+                self._db.executescript(_SCHEMA)
+            elif version != _VERSION:
+                raise DamagedMirrorError(f"it has version {version}, not {_VERSION}")
+            self._records = {record.uid: record for record in self._read_records()}
+        except BaseException:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Generator[sqlite3.Connection]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    # The proof that the mirror is current.
+
+    @property
+    def mark(self) -> str | None:
+        """Chroma's mark after the last write that the mirror has."""
+        found = self._db.execute("SELECT value FROM state WHERE key = 'mark'").fetchone()
+        return found[0] if found else None
+
+    def begin(self, uid: str, ids: Sequence[str], mutation: str | None) -> None:
+        """Note durably that these rows are about to change."""
+        self._db.execute(
+            "INSERT INTO intents (uid, ids, mutation) VALUES (?, ?, ?)",
+            (uid, json.dumps(list(ids)), mutation),
+        )
+
+    def intents(self) -> list[Intent]:
+        """Return the writes that were begun and not finished, oldest first."""
+        rows = self._db.execute("SELECT uid, ids, mutation FROM intents ORDER BY number")
+        return [Intent(uid, json.loads(ids), mutation) for uid, ids, mutation in rows]
+
+    def settle(self, mark: str) -> None:
+        """Note that everything is in step with Chroma at this mark."""
+        with self._transaction() as db:
+            _settle(db, mark)
+
+    # Indexes.
+
+    def _read_records(self) -> list[IndexRecord]:
+        return [
+            IndexRecord.from_json(text)
+            for (text,) in self._db.execute("SELECT record FROM indexes ORDER BY number")
+        ]
+
+    def records(self) -> list[IndexRecord]:
+        """Return the facts of every index, oldest first."""
+        return list(self._records.values())
+
+    def add(self, record: IndexRecord, mark: str | None) -> None:
+        """Add an empty index."""
+        with self._transaction() as db:
+            db.execute("INSERT INTO indexes (uid, record) VALUES (?, ?)", (record.uid, record.to_json()))
+            _settle(db, mark)
+        self._records[record.uid] = record
+
+    def remove(self, uid: str, mark: str | None) -> None:
+        """Remove an index and its rows."""
+        at = self._place(uid)
+        with self._transaction() as db:
+            for table in ("vectors", "dead"):
+                db.execute(f"DELETE FROM {table} WHERE place >= ? AND place < ?", _range(at.number))
+            db.execute("DELETE FROM indexes WHERE uid = ?", (uid,))
+            _settle(db, mark)
+        self._file(uid, at.packed).path.unlink(missing_ok=True)
+        del self._records[uid]
+
+    def _place(self, uid: str) -> _Place:
+        query = "SELECT number, slots, count, packed FROM indexes WHERE uid = ?"
+        return _Place(*self._db.execute(query, (uid,)).fetchone())
+
+    def progress(self, uid: str) -> Progress:
+        """Return how far an index is."""
+        query = "SELECT count, mutation, processed_on FROM indexes WHERE uid = ?"
+        return Progress(*self._db.execute(query, (uid,)).fetchone())
+
+    # Rows.
+
+    def _file(self, uid: str, packed: int) -> ValuesFile:
+        return ValuesFile(self._directory / f"{uid}.{packed}.f32", self._records[uid].dimensions)
+
+    def values(self, uid: str) -> NDArray[np.float32]:
+        """Return the values by slot, `(slots, d)` float32; those of dead slots mean nothing."""
+        at = self._place(uid)
+        return self._file(uid, at.packed).map(at.slots)
+
+    def dead_slots(self, uid: str) -> list[int]:
+        """Return the slots whose row was deleted."""
+        low, high = _range(self._place(uid).number)
+        found = self._db.execute("SELECT place FROM dead WHERE place >= ? AND place < ?", (low, high))
+        return [place - low for (place,) in found]
+
+    def slots_of(self, uid: str, ids: Iterable[str]) -> dict[str, int]:
+        """Return the slot of each id that is stored."""
+        number = self._place(uid).number
+        found = self._db.execute(
+            "SELECT id, place FROM vectors WHERE number = ? AND id IN (SELECT value FROM json_each(?))",
+            (number, json.dumps(list(ids))),
+        )
+        return {vector_id: place - number * _SLOTS for vector_id, place in found}
+
+    def rows(self, uid: str, slots: Iterable[int]) -> dict[int, Row]:
+        """Return the live rows at these slots."""
+        low = self._place(uid).number * _SLOTS
+        places = json.dumps([low + int(slot) for slot in slots])
+        wanted = "SELECT value FROM json_each(?)"
+        query = f"SELECT place, id, namespace, metadata FROM vectors WHERE place IN ({wanted})"
+        return {place - low: Row(place - low, *rest) for place, *rest in self._db.execute(query, (places,))}
+
+    def column(self, uid: str, name: str) -> Iterator[tuple[int, str | None]]:
+        """Yield slot and `namespace` or `metadata` (JSON text) of each row, by slot."""
+        low, high = _range(self._place(uid).number)
+        query = f"SELECT place, {name} FROM vectors WHERE place >= ? AND place < ? ORDER BY place"
+        for place, value in self._db.execute(query, (low, high)):
+            yield place - low, value
+
+    def write(self, uid: str, batch: Batch, *, mutation: str | None, mark: str | None) -> list[int]:
+        """Write rows, replacing those whose id is stored, and return their slots."""
+        at = self._place(uid)
+        known = self.slots_of(uid, batch.ids)
+        fresh = iter(range(at.slots, at.slots + len(batch)))
+        slots = [known[vector_id] if vector_id in known else next(fresh) for vector_id in batch.ids]
+        self._file(uid, at.packed).write(slots, batch.values)
+        added = len(batch) - len(known)
+        low = at.number * _SLOTS
+        rows = zip(batch.ids, slots, batch.namespaces, batch.metadata, strict=True)
+        with self._transaction() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?, ?)",
+                ((low + slot, at.number, vector_id, space, text) for vector_id, slot, space, text in rows),
+            )
+            self._advance(uid, slots=added, count=added, mutation=mutation)
+            _settle(db, mark)
+        return slots
+
+    def erase(self, uid: str, ids: Sequence[str], *, mutation: str | None, mark: str | None) -> list[int]:
+        """Delete rows and return the slots that died; unknown ids are ignored."""
+        slots = list(self.slots_of(uid, ids).values())
+        low = self._place(uid).number * _SLOTS
+        with self._transaction() as db:
+            places: list[tuple[int]] = [(low + slot,) for slot in slots]
+            db.executemany("DELETE FROM vectors WHERE place = ?", places)
+            db.executemany("INSERT INTO dead VALUES (?)", places)
+            self._advance(uid, slots=0, count=-len(slots), mutation=mutation)
+            _settle(db, mark)
+        return slots
+
+    def _advance(self, uid: str, *, slots: int, count: int, mutation: str | None) -> None:
+        self._db.execute(
+            "UPDATE indexes SET slots = slots + ?, count = count + ?, mutation = coalesce(?, mutation), "
+            "processed_on = CASE WHEN ? IS NULL THEN processed_on ELSE ? END WHERE uid = ?",
+            (slots, count, mutation, mutation, now(), uid),
+        )
+
+    def pack(self, uid: str) -> bool:
+        """Close the gaps of deleted rows if they are more than the rows; tell whether slots moved."""
+        at = self._place(uid)
+        if at.slots - at.count <= max(at.count, 1000):
+            return False
+        low, high = _range(at.number)
+        query = "SELECT place FROM vectors WHERE place >= ? AND place < ? ORDER BY place"
+        places: list[int] = [place for (place,) in self._db.execute(query, (low, high))]
+        values = self.values(uid)
+        packed = self._file(uid, at.packed + 1)
+        packed.path.unlink(missing_ok=True)
+        for start in range(0, len(places), 4096):
+            part = [place - low for place in places[start : start + 4096]]
+            packed.write(range(start, start + len(part)), values[part])
+        with self._transaction() as db:
+            # In ascending order no row moves onto one that is still to move.
+            moves = ((low + slot, place) for slot, place in enumerate(places) if low + slot != place)
+            db.executemany("UPDATE vectors SET place = ? WHERE place = ?", moves)
+            db.execute("DELETE FROM dead WHERE place >= ? AND place < ?", (low, high))
+            db.execute("UPDATE indexes SET slots = ?, packed = packed + 1 WHERE uid = ?", (len(places), uid))
+        self._file(uid, at.packed).path.unlink(missing_ok=True)
+        return True
+
+
+def _range(number: int) -> tuple[int, int]:
+    return number * _SLOTS, (number + 1) * _SLOTS
+
+
+def _settle(db: sqlite3.Connection, mark: str | None) -> None:
+    """Forget the intents and note the mark; without a mark, a repair is under way and they stay."""
+    if mark is not None:
+        db.execute("DELETE FROM intents")
+        values: tuple[Any, ...] = ("mark", mark)
+        db.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", values)

@@ -1,0 +1,277 @@
+"""The store of all indexes: each write goes to Chroma and then to the mirror, each read to the mirror.
+
+Not thread-safe: the service calls it from its one thread.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import uuid
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgecli.errors import StateError
+from edgecli.state import now
+from edgecli.vectorize import limits, recovery, scoring
+from edgecli.vectorize.batches import Batch
+from edgecli.vectorize.chroma import Chroma, state_mark
+from edgecli.vectorize.filters import Filter
+from edgecli.vectorize.mirror import Mirror
+from edgecli.vectorize.records import IndexRecord, Progress, Row
+from edgecli.vectorize.snapshot import Snapshot
+from edgecli.vectorize.values_file import DamagedMirrorError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+EXACT_LIMIT = 200_000
+"""An index of more vectors is searched by Chroma's graph where nothing narrows the search."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A row that a search found; `values` is `(d,)` float32."""
+
+    row: Row
+    score: float
+    values: NDArray[np.float32]
+
+
+class VectorStore:
+    """The indexes below one directory, which this process owns."""
+
+    def __init__(self, directory: Path, *, exact_limit: int = EXACT_LIMIT) -> None:
+        self._chroma_directory = directory / "chroma"
+        self._mirror_directory = directory / "mirror"
+        self._exact_limit = exact_limit
+        self._chroma_or_none: Chroma | None = None
+        self._mirror_or_none: Mirror | None = None
+        self._snapshots: dict[str, Snapshot] = {}
+
+    # Opening, and what to do when a part is damaged or behind.
+
+    def _chroma(self) -> Chroma:
+        if self._chroma_or_none is None:
+            proven = self._mirror_or_none is not None and not self._mirror_or_none.intents()
+            self._chroma_or_none = Chroma(self._chroma_directory)
+            if proven and self._mirror_or_none is not None:
+                # Opening writes to Chroma's database, so the mark has moved on.
+                self._mirror_or_none.settle(state_mark(self._chroma_directory))
+        return self._chroma_or_none
+
+    def _mirror(self) -> Mirror:
+        if self._mirror_or_none is None:
+            try:
+                self._mirror_or_none = self._open_mirror()
+            except (sqlite3.DatabaseError, DamagedMirrorError):
+                # The mirror is a copy: what is damaged is made again from Chroma.
+                self._discard_mirror()
+                self._mirror_or_none = self._open_mirror()
+        return self._mirror_or_none
+
+    def _open_mirror(self) -> Mirror:
+        mirror = Mirror(self._mirror_directory)
+        try:
+            recovery.bring_up_to_date(mirror, self._chroma, self._chroma_directory)
+        except BaseException:
+            mirror.close()
+            raise
+        return mirror
+
+    def _discard_mirror(self) -> None:
+        self._forget()
+        shutil.rmtree(self._mirror_directory, ignore_errors=True)
+
+    def _forget(self) -> None:
+        """Drop what is in memory, so that the next call looks at the disk again."""
+        self._snapshots.clear()
+        if self._mirror_or_none is not None:
+            self._mirror_or_none.close()
+            self._mirror_or_none = None
+
+    @contextmanager
+    def _guarded(self) -> Generator[Mirror]:
+        """Give the mirror to a block; if the block fails on the disk, look at the disk again next time."""
+        try:
+            yield self._mirror()
+        except StateError:
+            self._forget()
+            raise
+        except (sqlite3.OperationalError, OSError) as error:
+            self._forget()
+            raise StateError(
+                f"Cannot use the vectors in `{self._mirror_directory}`: {error}.",
+                hint="Check the disk's free space and the directory's rights, then run the command again.",
+                code="vector_store",
+            ) from error
+        except (sqlite3.DatabaseError, DamagedMirrorError) as error:
+            self._discard_mirror()
+            raise StateError(
+                f"The copy of the vectors in `{self._mirror_directory}` is damaged: {error}.",
+                hint="Run the command again: the copy is made again from Chroma.",
+                code="vector_store",
+            ) from error
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._forget()
+        if self._chroma_or_none is not None:
+            self._chroma_or_none.close()
+            self._chroma_or_none = None
+
+    # Indexes.
+
+    def records(self) -> list[IndexRecord]:
+        """Return the facts of every index, oldest first."""
+        with self._guarded() as mirror:
+            return mirror.records()
+
+    def record(self, name: str) -> IndexRecord:
+        """Return the facts of one index. Raises NotFoundError."""
+        records = self.records()
+        for record in records:
+            if record.name == name:
+                return record
+        raise limits.index_not_found(name, [record.name for record in records])
+
+    def create(self, name: str, dimensions: int, metric: str, description: str) -> IndexRecord:
+        """Add an empty index. Raises EdgeError, code `index_exists`, if the name is taken."""
+        if any(record.name == name for record in self.records()):
+            raise limits.duplicate_name(name)
+        record = IndexRecord(uuid.uuid4().hex, name, description, dimensions, metric, now())
+        with self._guarded() as mirror:
+            mirror.begin(record.uid, [], None)
+            self._chroma().create(record)
+            mirror.add(record, state_mark(self._chroma_directory))
+        return record
+
+    def drop(self, name: str) -> None:
+        """Delete an index and all that is in it. Raises NotFoundError."""
+        uid = self.record(name).uid
+        with self._guarded() as mirror:
+            mirror.begin(uid, [], None)
+            self._chroma().drop(uid)
+            self._snapshots.pop(uid, None)
+            mirror.remove(uid, state_mark(self._chroma_directory))
+
+    def progress(self, name: str) -> Progress:
+        """Return how far an index is. Raises NotFoundError."""
+        uid = self.record(name).uid
+        with self._guarded() as mirror:
+            return mirror.progress(uid)
+
+    # Rows.
+
+    def write(self, name: str, batch: Batch, *, replace: bool) -> str:
+        """Write rows and return the mutation's id when they are durable.
+
+        An id that is stored or comes twice: with `replace` the last row wins, else the first.
+        """
+        batch = batch.without_duplicates(last_wins=replace)
+        uid = self.record(name).uid
+        with self._guarded() as mirror:
+            if not replace:
+                known = mirror.slots_of(uid, batch.ids)
+                batch = batch.take([place for place, each in enumerate(batch.ids) if each not in known])
+
+            def apply(mutation: str, mark: str) -> None:
+                slots = mirror.write(uid, batch, mutation=mutation, mark=mark)
+                if uid in self._snapshots:
+                    self._snapshots[uid].wrote(slots, batch)
+
+            return self._mutate(mirror, uid, batch.ids, lambda: self._chroma().upsert(uid, batch), apply)
+
+    def erase(self, name: str, ids: Iterable[str]) -> str:
+        """Delete rows and return the mutation's id when that is durable; unknown ids are ignored."""
+        uid = self.record(name).uid
+        with self._guarded() as mirror:
+            known = list(mirror.slots_of(uid, ids))
+
+            def apply(mutation: str, mark: str) -> None:
+                slots = mirror.erase(uid, known, mutation=mutation, mark=mark)
+                if uid in self._snapshots:
+                    self._snapshots[uid].erased(slots)
+                if mirror.pack(uid):
+                    self._snapshots.pop(uid, None)
+
+            return self._mutate(mirror, uid, known, lambda: self._chroma().delete(uid, known), apply)
+
+    def _mutate(
+        self,
+        mirror: Mirror,
+        uid: str,
+        ids: Sequence[str],
+        change_chroma: Callable[[], None],
+        apply: Callable[[str, str], None],
+    ) -> str:
+        mutation = str(uuid.uuid4())
+        mirror.begin(uid, ids, mutation)
+        if ids:
+            change_chroma()
+        apply(mutation, state_mark(self._chroma_directory))
+        return mutation
+
+    def rows(self, name: str, ids: Sequence[str]) -> list[tuple[Row, NDArray[np.float32]]]:
+        """Return the stored rows with these ids and their values `(d,)` float32, in the order asked."""
+        uid = self.record(name).uid
+        with self._guarded() as mirror:
+            slots = mirror.slots_of(uid, ids)
+            rows = mirror.rows(uid, slots.values())
+            values = mirror.values(uid)
+            found = [slots[each] for each in dict.fromkeys(ids) if each in slots]
+            return [(rows[slot], values[slot].copy()) for slot in found]
+
+    def metadata(self, name: str, ids: Sequence[str]) -> dict[str, str | None]:
+        """Return the metadata, JSON text, of each id that is stored."""
+        uid = self.record(name).uid
+        with self._guarded() as mirror:
+            rows = mirror.rows(uid, mirror.slots_of(uid, ids).values())
+            return {row.id: row.metadata for row in rows.values()}
+
+    def search(
+        self,
+        name: str,
+        query: NDArray[np.float32],
+        count: int,
+        *,
+        namespace: str | None,
+        criterion: Filter | None,
+    ) -> list[Hit]:
+        """Return the `count` best rows, best first, ties in the order of insertion."""
+        record = self.record(name)
+        with self._guarded() as mirror:
+            snapshot = self._snapshots.get(record.uid)
+            if snapshot is None:
+                snapshot = self._snapshots[record.uid] = Snapshot(mirror, record.uid)
+            selected = None
+            if namespace is None and criterion is None and len(snapshot.values) > self._exact_limit:
+                selected = self._graph_candidates(mirror, record, snapshot, query, count)
+            if selected is None:
+                selected = snapshot.selected(namespace, criterion)
+            slots, scores = scoring.best(
+                record.metric, snapshot.values, snapshot.squares, query, count, selected=selected
+            )
+            rows = mirror.rows(record.uid, slots.tolist())
+            found = zip(slots.tolist(), scores.tolist(), strict=True)
+            return [Hit(rows[slot], score, snapshot.values[slot].copy()) for slot, score in found]
+
+    def _graph_candidates(
+        self, mirror: Mirror, record: IndexRecord, snapshot: Snapshot, query: NDArray[np.float32], count: int
+    ) -> NDArray[np.intp] | None:
+        """Return slots among which the best are very likely, or None where the graph cannot tell."""
+        if record.metric == "cosine":
+            lengths = np.sqrt(snapshot.squares)
+            length = float(np.linalg.norm(query))
+            # The graph ranks by distance; that ranks by angle too only where all lengths are equal.
+            if length == 0 or lengths.min() < 0.99 * lengths.max():
+                return None
+            query = query * np.float32(lengths[0] / length)
+        ids = self._chroma().nearest(record.uid, query, 4 * count + 100)
+        slots = mirror.slots_of(record.uid, ids).values()
+        return np.array(sorted(slots), np.intp) if len(slots) >= count else None
