@@ -1,0 +1,1 @@
+"""Files become Markdown-like text with structure, and the text becomes chunks."""

@@ -1,0 +1,1 @@
+"""One parser a format: text in, `Parsed` out."""

@@ -1,0 +1,126 @@
+"""Read a file as a document."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from edgecli.documents.encoding import decode
+from edgecli.documents.schema import Document, DocumentError, Parsed
+from edgecli.documents.signatures import PDF, binary_kind
+from edgecli.documents.suffixes import LINES, format_of, suffix_of, supported
+
+__all__ = ["read_document", "supported"]
+
+
+def read_document(path: Path, *, max_bytes: int) -> Document:
+    """Read and parse one file of at most `max_bytes` bytes.
+
+    The name decides how the text is parsed; a PDF is known by its first bytes, and a file of unknown kind is
+    taken as text if it is text. Raises DocumentError, whose code says why the file cannot be used: `empty`,
+    `binary`, `too_large`, `encrypted`, `malformed`, `unreadable` or `unsupported`.
+    """
+    data = _read_bytes(path, max_bytes)
+    if not data.strip():
+        raise _empty(path)
+    if data.startswith(PDF) or format_of(path) == "pdf":
+        from edgecli.documents.formats import pdf
+
+        parsed = pdf.parse(data, path.name)
+        return Document(parsed.title or path.stem, parsed.text, "pdf", None, tuple(parsed.blocks))
+    kind = binary_kind(data)
+    decoded = None if kind else decode(data, markup=format_of(path) == "html")
+    if decoded is None:
+        raise _binary(path, kind)
+    text, encoding = decoded
+    name = format_of(path) or "text"
+    parsed = _parse(name, text, suffix_of(path))
+    if not parsed.blocks or not parsed.text.strip():
+        raise _empty(path)
+    title = parsed.title or (path.name if name == "code" else path.stem)
+    return Document(title, parsed.text, name, encoding, tuple(parsed.blocks), parsed.metadata)
+
+
+def _read_bytes(path: Path, max_bytes: int) -> bytes:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise DocumentError(
+                f"`{path.name}` is no regular file", hint="Only files can be ingested.", code="unsupported"
+            )
+        if status.st_size > max_bytes:
+            raise _too_large(path, status.st_size, max_bytes)
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+    except FileNotFoundError as error:
+        raise DocumentError(
+            f"`{path.name}` vanished before it was read", hint="Run the command again.", code="unreadable"
+        ) from error
+    except PermissionError as error:
+        raise DocumentError(
+            f"`{path.name}` may not be read by this user",
+            hint=f"Try `chmod u+r {path.name}`.",
+            code="unreadable",
+        ) from error
+    except OSError as error:
+        raise DocumentError(
+            f"`{path.name}` cannot be read: {error.strerror or error}",
+            hint="Check the disk.",
+            code="unreadable",
+        ) from error
+    if len(data) > max_bytes:
+        raise _too_large(path, len(data), max_bytes)
+    return data
+
+
+def _parse(name: str, text: str, suffix: str) -> Parsed:
+    # Each parser is imported when its first file comes: most runs need one or two.
+    if name == "markdown":
+        from edgecli.documents.formats import markdown
+
+        return markdown.parse(text)
+    if name == "html":
+        from edgecli.documents.formats import html
+
+        return html.parse(text)
+    if name == "rst":
+        from edgecli.documents.formats import rst
+
+        return rst.parse(text)
+    if name == "csv":
+        from edgecli.documents.formats import csv
+
+        return csv.parse(text)
+    if name == "json":
+        from edgecli.documents.formats import json
+
+        return json.parse_lines(text) if suffix in LINES else json.parse(text)
+    if name == "code":
+        from edgecli.documents.formats import code
+
+        return code.parse(text)
+    from edgecli.documents.formats import text as plain
+
+    return plain.parse_lines(text) if suffix in LINES else plain.parse(text)
+
+
+def _empty(path: Path) -> DocumentError:
+    return DocumentError(f"`{path.name}` has no text", hint="There is nothing to ingest in it.", code="empty")
+
+
+def _binary(path: Path, kind: str | None) -> DocumentError:
+    what = kind or "a binary file"
+    return DocumentError(
+        f"`{path.name}` is {what}, not text",
+        hint="Convert it to Markdown, HTML, PDF or plain text first, or leave it out with `--exclude`.",
+        code="binary",
+    )
+
+
+def _too_large(path: Path, size: int, max_bytes: int) -> DocumentError:
+    return DocumentError(
+        f"`{path.name}` has {size:,} bytes; the limit is {max_bytes:,}",
+        hint="Split the file, or raise the limit.",
+        code="too_large",
+        details={"bytes": size, "max_bytes": max_bytes},
+    )
