@@ -1,0 +1,1 @@
+"""Say what works on this machine and what does not."""

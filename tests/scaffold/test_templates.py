@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 import edgecli
+from edgecli.config import load_project
 from edgecli.errors import EdgeError
+from edgecli.models.catalog import Catalog
+from edgecli.models.schema import Task
 from edgecli.scaffold.names import FALLBACK_NAME
 from edgecli.scaffold.service import create
 from edgecli.scaffold.templates import find_template, list_templates, templates_directory
@@ -118,3 +121,21 @@ def test_the_configuration_is_what_the_worker_reads(project: Path) -> None:
     worker = (project / settings["main"]).read_text()
     for binding in ("AI", "VECTORS", *settings["vars"]):
         assert f"self.env.{binding}" in worker
+
+
+def test_edgecli_finds_nothing_wrong_with_the_configuration(project: Path) -> None:
+    loaded = load_project(cwd=project, environ={})
+    assert loaded.diagnostics == ()
+    assert [index.index_name for index in loaded.vectorize] == ["docs-index"]
+    assert loaded.settings.generation_model == loaded.vars["CHAT_MODEL"]
+    assert loaded.settings.embedding_model == loaded.vars["EMBEDDING_MODEL"]
+
+
+def test_small_models_stand_in_for_those_that_the_worker_names(project: Path) -> None:
+    loaded = load_project(cwd=project, environ={})
+    catalog = Catalog.load(loaded.settings.models)
+    chat, embedding = (catalog.resolve(loaded.vars[name]) for name in ("CHAT_MODEL", "EMBEDDING_MODEL"))
+    assert (chat.task, chat.id) == (Task.TEXT_GENERATION, "@edge/smollm2-135m-instruct")
+    assert (embedding.task, embedding.id) == (Task.TEXT_EMBEDDINGS, "@edge/all-minilm-l6-v2")
+    # The dimensions that the README and `next_steps` give the index.
+    assert embedding.dimensions == Catalog.load().resolve(loaded.vars["EMBEDDING_MODEL"]).dimensions == 384

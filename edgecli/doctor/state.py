@@ -1,0 +1,174 @@
+"""Checks of a project's state: writable, free or held, its databases whole, its server answering."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+import time
+from contextlib import closing
+from functools import partial
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from edgecli.doctor.check import Check, Status
+from edgecli.state import ServerInfo, StatePaths, read_owner, read_server
+
+QUICK_CHECK_SECONDS = 3.0
+SERVER_SECONDS = 2.0
+WRITER_SECONDS = 1.0
+_STEPS_BETWEEN_LOOKS = 100_000
+
+_check = partial(Check, "state")
+
+
+def directory(paths: StatePaths) -> Check:
+    """Check that the state directory can be written, or made."""
+    folder = paths.directory
+    place = folder
+    while not os.path.lexists(place):
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        return _check(
+            "directory",
+            Status.FAIL,
+            f"`{place}` cannot be written: {error.strerror or error}",
+            "Make it writable, or set `state_dir` under [edgecli] to a folder that is.",
+            essential=True,
+            data={"path": str(folder)},
+        )
+    summary = f"{folder}, writable" if place == folder else f"{folder}, not there yet"
+    return _check("directory", Status.OK, summary, essential=True, data={"path": str(folder)})
+
+
+def lock(paths: StatePaths) -> Check:
+    """Say whether another process owns the state."""
+    if not paths.lock.exists():
+        return _check("lock", Status.OK, "free", data={"held": False})
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(paths.lock, timeout=0):
+            return _check("lock", Status.OK, "free", data={"held": False})
+    except Timeout:
+        return _held(paths)
+    except OSError as error:
+        hint = f"Make `{paths.lock}` writable, or delete it while no edgecli runs."
+        return _check("lock", Status.FAIL, f"cannot be taken: {error.strerror}", hint, essential=True)
+
+
+def _held(paths: StatePaths) -> Check:
+    owner, server = read_owner(paths), read_server(paths)
+    data = {"held": True, "pid": owner.pid if owner else None, "command": owner.command if owner else None}
+    who = f"process {owner.pid} (`{owner.command}`, since {owner.since})" if owner else "another process"
+    if server is not None and (owner is None or owner.pid == server.pid):
+        return _check("lock", Status.OK, f"held by the running server, process {server.pid}", data=data)
+    hint = "Other commands wait for it. `edgecli serve` lets all commands share one process."
+    return _check("lock", Status.WARN, f"held by {who}", hint, data=data)
+
+
+def server(paths: StatePaths) -> Check:
+    """Check that the server which says it runs also answers."""
+    info = read_server(paths)
+    if info is None:
+        return _check("server", Status.OK, "not running", data={"running": False})
+    data = {
+        "running": True,
+        "address": info.address,
+        "pid": info.pid,
+        "version": info.version,
+        "env": info.env,
+    }
+    failure = _failure_of(info)
+    if failure is None:
+        return _check("server", Status.OK, f"answers at {info.address} (process {info.pid})", data=data)
+    return _check(
+        "server",
+        Status.FAIL,
+        f"process {info.pid} is there, and {info.address} does not answer: {failure}",
+        f"End it and start `edgecli serve` again; if it is another program, delete `{paths.server}`.",
+        data=data,
+    )
+
+
+def _failure_of(info: ServerInfo) -> str | None:
+    address = urlsplit(info.address)
+    host = address.hostname or "127.0.0.1"
+    with closing(HTTPConnection(host, address.port or 80, timeout=SERVER_SECONDS)) as connection:
+        try:
+            connection.request("GET", "/healthz")
+            status = connection.getresponse().status
+        except (OSError, HTTPException) as error:
+            return str(error) or type(error).__name__
+    return None if status == 200 else f"status {status}"
+
+
+def database(paths: StatePaths, *, deep: bool = False) -> Check:
+    """Check the pages of edge.db."""
+    hint = f"Move `{paths.database}` and its `-wal` and `-shm` away, then ingest the documents again."
+    return _sqlite_file("edge.db", paths.database, hint, deep=deep)
+
+
+def vectors(paths: StatePaths, *, deep: bool = False) -> Check:
+    """Check the pages of Chroma's catalog; the vectors themselves are not read."""
+    hint = f"Move `{paths.vectorize}` away, create the indexes again and ingest again."
+    return _sqlite_file("vector indexes", paths.vectorize / "chroma.sqlite3", hint, deep=deep)
+
+
+def _sqlite_file(name: str, path: Path, hint: str, *, deep: bool) -> Check:
+    data: dict[str, object] = {"path": str(path)}
+    if not path.exists():
+        return _check(name, Status.OK, "not there yet", essential=True, data=data)
+    data["bytes"] = path.stat().st_size
+    try:
+        problems = quick_check(path, None if deep else QUICK_CHECK_SECONDS)
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorname", "").startswith(
+            ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_READONLY")
+        ):
+            # Another process writes, or a crash left a journal that the next writer rolls back.
+            return _check(
+                name, Status.WARN, f"not checked: {error}", "Run `edgecli doctor` again later.", data=data
+            )
+        problems = [str(error)]
+    if problems is None:
+        return _check(
+            name,
+            Status.OK,
+            f"no damage found in {QUICK_CHECK_SECONDS:.0f} s; too large to check whole (--deep does)",
+            essential=True,
+            data=data,
+        )
+    if problems:
+        return _check(
+            name,
+            Status.FAIL,
+            f"damaged: {problems[0]}",
+            hint,
+            essential=True,
+            data=data | {"problems": problems},
+        )
+    return _check(name, Status.OK, "whole", essential=True, data=data)
+
+
+def quick_check(path: Path, seconds: float | None) -> list[str] | None:
+    """Return what SQLite's quick_check finds wrong, empty if nothing; None if `seconds` were not enough.
+
+    Raises sqlite3.Error if the file cannot be read as a database.
+    """
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, timeout=WRITER_SECONDS)) as connection:
+        deadline = time.monotonic() + seconds if seconds is not None else None
+        if deadline is not None:
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
+        try:
+            rows = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
+        except sqlite3.OperationalError as error:
+            if deadline is not None and "interrupted" in str(error):
+                return None
+            raise
+    return [] if rows == ["ok"] else rows
