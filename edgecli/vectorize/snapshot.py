@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +11,15 @@ import orjson
 
 from edgecli.vectorize import scoring
 from edgecli.vectorize.batches import Batch
-from edgecli.vectorize.filters import Comparable, Filter, comparable, lookup
+from edgecli.vectorize.filters import Comparable, Condition, Filter, comparable, lookup
 from edgecli.vectorize.mirror import Mirror
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+_EQUALITY = {"$eq", "$ne", "$in", "$nin"}
+_COMPARISONS = {"$lt": np.less, "$lte": np.less_equal, "$gt": np.greater, "$gte": np.greater_equal}
 
 
 class Column:
@@ -26,6 +29,7 @@ class Column:
         self._values: list[Comparable] = [None]
         self._codes: dict[Any, int] = {(type(None), None): 0}
         self._code_of_slot = np.zeros(slots, np.int32)
+        self._as_numbers = np.empty(0, np.float64)
 
     def put(self, slots: Sequence[int], values: Iterable[Comparable], *, size: int) -> None:
         """Set the values at these slots, growing the column to `size` slots."""
@@ -43,10 +47,32 @@ class Column:
             self._values.append(value)
         return code
 
-    def mask(self, test: Callable[[Comparable], bool]) -> NDArray[np.bool_]:
+    def mask(self, condition: Condition) -> NDArray[np.bool_]:
         """Return for each slot whether its value passes."""
-        passes = np.fromiter((test(value) for value in self._values), np.bool_, len(self._values))
-        return passes[self._code_of_slot]
+        return self._passing(condition)[self._code_of_slot]
+
+    def _passing(self, condition: Condition) -> NDArray[np.bool_]:
+        """Return for each distinct value whether it passes, in one step where there may be many of them."""
+        operator, operand = condition.operator, condition.operand
+        if operator in _EQUALITY:
+            codes = [
+                self._codes.get((type(one), one))
+                for one in (operand if isinstance(operand, tuple) else [operand])
+            ]
+            passing = np.zeros(len(self._values), np.bool_)
+            passing[[code for code in codes if code is not None]] = True
+            return ~passing if operator in {"$ne", "$nin"} else passing
+        if isinstance(operand, float):
+            return _COMPARISONS[operator](self._numbers(), operand)
+        return np.fromiter((condition.accepts(value) for value in self._values), np.bool_, len(self._values))
+
+    def _numbers(self) -> NDArray[np.float64]:
+        """Return the distinct values as float64; NaN, which passes no comparison, is what is no number."""
+        fresh = self._values[len(self._as_numbers) :]
+        if fresh:
+            numbers = [value if isinstance(value, float) else np.nan for value in fresh]
+            self._as_numbers = np.concatenate([self._as_numbers, np.array(numbers)])
+        return self._as_numbers
 
 
 class Snapshot:
@@ -73,15 +99,11 @@ class Snapshot:
             return None
         mask = self._alive.copy()
         if namespace is not None:
-            mask &= self._namespace_column().mask(lambda value: value == namespace)
+            mask &= self._namespace_column().mask(Condition((), "$eq", namespace))
         if criterion is not None:
-            by_path = sorted(criterion.conditions, key=lambda condition: condition.path)
-            self._load({condition.path for condition in by_path})
-            for path, group in groupby(by_path, key=lambda condition: condition.path):
-                conditions = list(group)
-                mask &= self._columns[path].mask(
-                    lambda value, wanted=conditions: all(c.accepts(value) for c in wanted)
-                )
+            self._load({condition.path for condition in criterion.conditions})
+            for condition in criterion.conditions:
+                mask &= self._columns[condition.path].mask(condition)
         return np.flatnonzero(mask)
 
     def _namespace_column(self) -> Column:

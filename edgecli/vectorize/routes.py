@@ -1,0 +1,97 @@
+"""Vectorize's REST API v2. The account in the path may be any: all indexes here are this project's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from edgecli.server.envelope import ok
+from edgecli.vectorize.bodies import read_request, read_vectors
+from edgecli.vectorize.schema import IdsRequest, NewIndex, QueryRequest
+
+if TYPE_CHECKING:
+    from edgecli.vectorize.service import VectorizeService
+
+_INDEXES = "/client/v4/accounts/{account}/vectorize/v2/indexes"
+_INDEX = _INDEXES + "/{index}"
+
+
+def routes() -> list[BaseRoute]:
+    """Return this product's routes."""
+    return [
+        Route(_INDEXES, create_index, methods=["POST"]),
+        Route(_INDEXES, list_indexes, methods=["GET"]),
+        Route(_INDEX, get_index, methods=["GET"]),
+        Route(_INDEX, delete_index, methods=["DELETE"]),
+        Route(f"{_INDEX}/info", index_info, methods=["GET"]),
+        Route(f"{_INDEX}/insert", insert_vectors, methods=["POST"]),
+        Route(f"{_INDEX}/upsert", upsert_vectors, methods=["POST"]),
+        Route(f"{_INDEX}/query", query_vectors, methods=["POST"]),
+        Route(f"{_INDEX}/get_by_ids", get_vectors, methods=["POST"]),
+        Route(f"{_INDEX}/delete_by_ids", delete_vectors, methods=["POST"]),
+    ]
+
+
+def _service(request: Request) -> VectorizeService:
+    return request.app.state.runtime.vectorize
+
+
+def _name(request: Request) -> str:
+    return request.path_params["index"]
+
+
+async def create_index(request: Request) -> Response:
+    wanted = await read_request(request, NewIndex)
+    index = await _service(request).create(
+        wanted.name,
+        wanted.config.dimensions,
+        wanted.config.metric,
+        description=wanted.description,
+        preset=wanted.config.preset,
+    )
+    return ok(index.model_dump(), status=201)
+
+
+async def list_indexes(request: Request) -> Response:
+    return ok([index.model_dump() for index in await _service(request).list()])
+
+
+async def get_index(request: Request) -> Response:
+    return ok((await _service(request).get(_name(request))).model_dump())
+
+
+async def delete_index(request: Request) -> Response:
+    await _service(request).delete(_name(request))
+    return ok(None)
+
+
+async def index_info(request: Request) -> Response:
+    return ok((await _service(request).info(_name(request))).to_wire())
+
+
+async def insert_vectors(request: Request) -> Response:
+    receipt = await _service(request).insert(_name(request), await read_vectors(request))
+    return ok(receipt.to_wire())
+
+
+async def upsert_vectors(request: Request) -> Response:
+    receipt = await _service(request).upsert(_name(request), await read_vectors(request))
+    return ok(receipt.to_wire())
+
+
+async def query_vectors(request: Request) -> Response:
+    result = await _service(request).query(_name(request), await read_request(request, QueryRequest))
+    return ok(result.to_wire())
+
+
+async def get_vectors(request: Request) -> Response:
+    wanted = await read_request(request, IdsRequest)
+    return ok([vector.to_wire() for vector in await _service(request).get_by_ids(_name(request), wanted.ids)])
+
+
+async def delete_vectors(request: Request) -> Response:
+    wanted = await read_request(request, IdsRequest)
+    return ok((await _service(request).delete_by_ids(_name(request), wanted.ids)).to_wire())
