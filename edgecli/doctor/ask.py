@@ -20,6 +20,8 @@ class Answer:
 
     value: dict[str, Any] = field(default_factory=dict[str, Any])
     failure: str | None = None
+    timed_out: bool = False
+    """Nothing is known: the process hung, or the machine is very busy."""
 
 
 def ask(
@@ -39,7 +41,7 @@ def ask(
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Answer(failure=f"gave no answer within {timeout:.0f} seconds")
+        return Answer(failure=f"gave no answer within {timeout:.0f} seconds", timed_out=True)
     except OSError as error:
         return Answer(failure=f"could not start `{python}`: {error}")
     if done.returncode < 0:

@@ -29,7 +29,9 @@ def doctor(
     from edgecli.doctor.service import examine
 
     options = common()
-    examination = examine(options.cwd, config=options.config, env=options.env, deep=deep)
+    with console.progress("{task.description}") as bar:
+        bar.add_task("Loading libraries, to see whether they work …")
+        examination = examine(options.cwd, config=options.config, env=options.env, deep=deep)
     if options.json:
         console.print_json(examination.to_dict())
     else:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
-from edgecli.doctor.ask import Answer, ask
+from edgecli.doctor.ask import TIMEOUT_SECONDS, Answer, ask
 from edgecli.doctor.check import Check, Status
 
+SLOW_TIMEOUT_SECONDS = 120.0
 BUILD_WITH_CUDA = 'CMAKE_ARGS="-DGGML_CUDA=on" pip install --force-reinstall --no-cache-dir llama-cpp-python'
 
 _check = partial(Check, "libraries")
@@ -22,8 +23,10 @@ class Library:
     module: str
     purpose: str
     essential: bool = False
+    native: bool = True
+    """Holds machine code, which may not run on this processor: loaded to find out."""
     slow: bool = False
-    """Takes seconds to import: loaded only when `--deep` asks for it."""
+    """Takes seconds to load: done only when `--deep` asks for it."""
 
 
 LIBRARIES = (
@@ -35,9 +38,9 @@ LIBRARIES = (
     Library("torch", "torch", "embeddings on a GPU", slow=True),
     Library("pypdfium2", "pypdfium2", "reading PDF"),
     Library("lxml", "lxml.html", "reading HTML"),
-    Library("markdownify", "markdownify", "reading HTML"),
-    Library("huggingface-hub", "huggingface_hub", "downloading models from the hub"),
-    Library("prompt-toolkit", "prompt_toolkit", "chat"),
+    Library("markdownify", "markdownify", "reading HTML", native=False),
+    Library("huggingface-hub", "huggingface_hub", "downloading models from the hub", native=False),
+    Library("prompt-toolkit", "prompt_toolkit", "chat", native=False),
     Library("watchfiles", "watchfiles", "watching documents"),
 )
 
@@ -57,7 +60,16 @@ def library(entry: Library, *, deep: bool = False) -> Check:
     data = {"version": installed, "purpose": entry.purpose}
     if entry.slow and not deep:
         return _check(entry.distribution, Status.OK, f"{installed}, not loaded (--deep does)", data=data)
-    answer = _load(entry)
+    answer = _load(entry) if entry.native else Answer()
+    if answer.timed_out:
+        summary = f"{installed} is installed; loading it {answer.failure}"
+        return _check(
+            entry.distribution,
+            Status.WARN,
+            summary,
+            "Run `edgecli doctor` again when the machine is idle.",
+            data=data,
+        )
     if answer.failure:
         return _check(
             entry.distribution,
@@ -76,8 +88,8 @@ def _load(entry: Library) -> Answer:
     if entry.module == "llama_cpp":
         return ask("llama")
     if entry.module == "torch":
-        return ask("torch")
-    return ask("import", entry.module)
+        return ask("torch", timeout=SLOW_TIMEOUT_SECONDS)
+    return ask("import", entry.module, timeout=SLOW_TIMEOUT_SECONDS if entry.slow else TIMEOUT_SECONDS)
 
 
 def installed_version(distribution: str) -> str | None:

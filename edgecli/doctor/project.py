@@ -81,35 +81,31 @@ def models(project: Project) -> list[Check]:
         service = ModelsService.for_project(project)
         specs = service.required(project)
     except EdgeError as error:
-        return [_model_problem(project, "models", error)]
+        return [_model_problem(project, "models", error, error.hint)]
     return [_model(project, service, spec) for spec in specs]
 
 
 def _model(project: Project, service: ModelsService, spec: ModelSpec) -> Check:
-    name = f"model {spec.requested_id or spec.id}"
+    asked = spec.requested_id or spec.id
     try:
         installed = service.store.get(spec)
     except EdgeError as error:
-        return _model_problem(project, name, error)
+        stand_in = f'Let a model with open weights stand in: `use = "…"` in [edgecli.models."{asked}"].'
+        return _model_problem(project, f"model {asked}", error, error.hint or stand_in)
+    summary = f"{console.human_bytes(installed.size)}, {spec.task.value}"
     return _check(
-        name,
+        f"model {asked}",
         Status.OK,
-        f"{console.human_bytes(installed.size)}, {spec.task.value}"
-        + (f", stand-in {spec.id}" if spec.requested_id else ""),
+        summary + (f", stand-in: {spec.id}" if spec.requested_id else ""),
         essential=True,
-        data={
-            "id": spec.id,
-            "requested": spec.requested_id,
-            "path": str(installed.path),
-            "bytes": installed.size,
-        },
+        data={"id": spec.id, "asked": asked, "path": str(installed.path), "bytes": installed.size},
     )
 
 
-def _model_problem(project: Project, name: str, error: EdgeError) -> Check:
+def _model_problem(project: Project, name: str, error: EdgeError, hint: str | None) -> Check:
     # Outside a project nothing says which models are wanted, so a missing one is no failure.
     status = Status.FAIL if project.config_path else Status.WARN
-    return _check(name, status, error.message, error.hint, essential=True, data={"error": error.to_dict()})
+    return _check(name, status, error.message, hint, essential=True, data={"error": error.to_dict()})
 
 
 def disks(project: Project) -> list[Check]:
@@ -117,14 +113,17 @@ def disks(project: Project) -> list[Check]:
     from edgecli.models.store import default_home
 
     store, state = default_home(), project.state_dir
-    if _existing(store).stat().st_dev == _existing(state).stat().st_dev:
-        return [space("disk", store)]
-    return [space("disk of models", store), space("disk of project", state)]
+    in_store, in_state = _existing(store), _existing(state)
+    if in_store.stat().st_dev == in_state.stat().st_dev:
+        return [room("disk", store, shutil.disk_usage(in_store).free)]
+    return [
+        room("disk of models", store, shutil.disk_usage(in_store).free),
+        room("disk of project", state, shutil.disk_usage(in_state).free),
+    ]
 
 
-def space(name: str, folder: Path) -> Check:
-    """Say how much room is left on the disk of `folder`, which need not be there yet."""
-    free = shutil.disk_usage(_existing(folder)).free
+def room(name: str, folder: Path, free: int) -> Check:
+    """Judge the bytes that are free where `folder` lies."""
     summary = f"{console.human_bytes(free)} free at {folder}"
     data = {"path": str(folder), "free": free}
     if free < NO_SPACE:

@@ -36,7 +36,7 @@ def examine(
     configuration, loaded = project.configuration(cwd, config, env)
     steps = [*_machine_steps(deep), *(_project_steps(loaded, deep) if loaded else ())]
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="doctor") as pool:
-        results = list(pool.map(_run, steps))
+        results = list(pool.map(run_step, steps))
     checks = [configuration, *(check for result in results for check in result)]
     checks.extend(_devices(checks))
     order = ("machine", "libraries", "project", "state")
@@ -68,11 +68,11 @@ def _project_steps(loaded: Project, deep: bool) -> Iterator[Step]:
     yield Step("state", "vector indexes", partial(state.vectors, paths, deep=deep))
 
 
-def _run(step: Step) -> list[Check]:
+def run_step(step: Step) -> list[Check]:
+    """Run one step; whatever it raises becomes a finding."""
     try:
         found = step.run()
     except Exception as error:
-        # Whatever broke, the other findings are what the user needs now; this one says so itself.
         return [
             Check(
                 step.group,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from edgecli.doctor import libraries, machine
@@ -100,3 +102,14 @@ def test_the_gpu_check_answers_with_or_without_a_gpu() -> None:
     check = machine.gpu()
     assert check.status is Status.OK
     assert isinstance(check.data["devices"], list)
+
+
+def test_a_library_that_hangs_is_doubtful_and_not_called_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hanging_library.py").write_text("import time; time.sleep(600)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(libraries, "TIMEOUT_SECONDS", 1.0)
+    check = libraries.library(Library("pytest", "hanging_library", "tests", essential=True))
+    assert check.status is Status.WARN
+    assert "gave no answer within 1 seconds" in check.summary
