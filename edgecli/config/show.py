@@ -19,9 +19,9 @@ def effective_values(project: Project) -> dict[str, Any]:
     """Return every value that holds, by its key, as JSON can carry it; values of secrets are hidden."""
     values: dict[str, Any] = {}
     for key, entry in project.raw.items():
-        effective = project.vars if key == "vars" else entry
-        for path, value in walk(effective, (key,)):
-            values[show_path(path)] = _as_data(value)
+        for path, value in walk(entry, (key,)):
+            if key != "vars" or len(path) == 1 or path[1] in project.vars:
+                values[show_path(path)] = _as_data(value)
     settings = dataclasses.asdict(project.settings)
     for setting in all_settings():
         value: Any = settings

@@ -13,6 +13,7 @@ from edgecli.config.keypath import KeyPath
 from edgecli.errors import ConfigError
 
 MAX_BYTES = 10 * 1024 * 1024
+MAX_DEPTH = 64
 
 _BYTE_ORDER_MARKS = (
     (b"\xff\xfe\x00\x00", "UTF-32 LE"),
@@ -25,6 +26,7 @@ _TOML_HINTS = {
     "Cannot overwrite a value": "A key or table is written twice; keep one of them.",
     "Cannot declare": "A table is written twice; put its keys together under one heading.",
     "Invalid value": 'Text stands in quotes: key = "value".',
+    "Invalid initial character for a key part": 'A key in other letters stands in quotes: "键" = 1.',
     "Unterminated string": "Add the closing quote.",
     "Expected newline or end of document": 'Text stands in quotes: key = "value"; each key has its own line.',
 }
@@ -80,8 +82,8 @@ def _parse(path: Path, shown: str) -> ConfigSource:
             data, offsets = _parse_toml(text, shown)
     except RecursionError as error:
         raise ConfigError(
-            f"{shown} is nested too deeply to be read.",
-            hint="A configuration needs a few levels only; remove the nested brackets.",
+            f"{shown} has values below more than {MAX_DEPTH} levels of tables and lists.",
+            hint="Remove the nested brackets or the long dotted keys.",
             code="invalid_syntax",
         ) from error
     line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
@@ -133,7 +135,9 @@ def _parse_toml(text: str, shown: str) -> tuple[dict[str, Any], dict[KeyPath, in
     from edgecli.config.toml_positions import toml_positions
 
     try:
-        return tomllib.loads(text), toml_positions(text)
+        data = tomllib.loads(text)
+        _check_depth(data)
+        return data, toml_positions(text)
     except ValueError as error:  # TOMLDecodeError, or Python's own of a number of thousands of digits
         message = str(error)
         place = _TOML_PLACE.search(message)
@@ -159,7 +163,22 @@ def _parse_jsonc(text: str, shown: str) -> tuple[dict[str, Any], dict[KeyPath, i
         raise _syntax_error(text, shown, start, str(error), None) from error
     if not isinstance(data, dict):
         raise _syntax_error(text, shown, start, "The file holds no object", "Put its keys between { and }.")
+    _check_depth(data)
     return data, offsets
+
+
+def _check_depth(data: dict[str, Any]) -> None:
+    """Raise RecursionError for what a parser can read and others cannot walk, as `a.a.a.… = 1`."""
+    level: list[Any] = [data]
+    for _ in range(MAX_DEPTH):
+        level = [
+            entry
+            for value in level
+            for entry in (value.values() if isinstance(value, dict) else value)
+            if isinstance(entry, dict | list)
+        ]
+    if level:
+        raise RecursionError
 
 
 def _end_of(text: str) -> Position:
