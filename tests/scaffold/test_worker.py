@@ -1,4 +1,4 @@
-"""The Worker of the template, on a stand-in for Cloudflare's `workers` module and with its bindings' answers."""
+"""The Worker of the template, on a stand-in for Cloudflare's `workers` module and its bindings' answers."""
 
 from __future__ import annotations
 
