@@ -71,8 +71,8 @@ class Catalog:
         """Return the catalog with a project's `[edgecli.models]` laid over it.
 
         An override with `use` lets another model stand in; any other one defines a model, or changes fields
-        of a shipped one. `origin` names the config file in what users see; relative `file:` sources count from
-        `folder`. Nothing is parsed before it is asked for.
+        of a shipped one. `origin` names the config file in what users see; relative `file:` sources count
+        from `folder`. Nothing is parsed before it is asked for.
         """
         return cls(overrides or {}, origin=origin, folder=folder)
 
@@ -88,8 +88,8 @@ class Catalog:
     def resolve(self, model_id: str) -> ModelSpec:
         """Return the model that runs when `model_id` is asked for; stand-ins are followed.
 
-        Raises NotFoundError, code `model_not_found`; ConfigError if stand-ins form a circle or do another
-        task, or if the project's definition is wrong.
+        Raises NotFoundError, code `model_not_found`; ConfigError if stand-ins form a circle or do
+        another task, or if the project's definition is wrong.
         """
         chain = [model_id]
         while (target := self.stand_in(chain[-1])) is not None:
@@ -108,9 +108,13 @@ class Catalog:
         self._check_task(model_id, spec)
         return replace(spec, requested_id=model_id)
 
+    def own(self, model_id: str) -> ModelSpec:
+        """Return the model of this id itself, whatever stands in for it. Raises as `resolve` does."""
+        return self._own(model_id, asked=model_id)
+
     def list(self, task: str | None = None) -> list[ModelSpec]:
         """Return all models, stand-ins applied; of one task if given (`text-embeddings`)."""
-        wanted = None if task is None else _task(task)
+        wanted = None if task is None else task_of(task)
         specs = [self.resolve(model_id) for model_id in self.ids()]
         return [spec for spec in specs if wanted is None or spec.task is wanted]
 
@@ -163,7 +167,9 @@ def _not_found(model_id: str, known: list[str], *, asked: str) -> NotFoundError:
     )
 
 
-def _task(text: str) -> Task:
+def task_of(text: str) -> Task:
+    """Return the task of this name, however it is capitalised or joined. Raises NotFoundError."""
+
     def plain(name: str) -> str:
         return re.sub(r"[\s_-]+", "-", name.strip().lower())
 

@@ -171,6 +171,6 @@ class _Reader:
         address = parse(source)
         if not isinstance(address, LocalAddress):
             return source
-        path = Path(address.path).expanduser()
+        path = (self.folder or Path.cwd()) / Path(address.path).expanduser()
         slash = "/" if address.path.endswith("/") or path.is_dir() else ""
-        return f"file:{(self.folder or Path.cwd()) / path}{slash}"
+        return f"file:{path}{slash}"

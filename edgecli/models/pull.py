@@ -182,7 +182,7 @@ class _Pull:
 def _no_open_weights(spec: ModelSpec) -> EdgeError:
     return NotFoundError(
         f"No open weights of `{spec.display_name}` are known, so it cannot be pulled.",
-        hint=f'Let another {spec.task} model stand in: [edgecli.models."{spec.id}"] use = "…" in wrangler.toml, '
+        hint=f'Let another {spec.task} model stand in: [edgecli.models."{spec.id}"] use = "…", '
         "or give it a `source` there.",
         code="no_open_weights",
     )

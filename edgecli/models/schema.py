@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 
+class PullCancelled(BaseException):
+    """Raised by a progress callback to end a pull whose caller has gone; what was fetched stays."""
+
+
 class Task(StrEnum):
     """Cloudflare's names of the tasks, as `/ai/models/search` prints them."""
 
@@ -103,6 +107,8 @@ class InstalledModel:
     """ISO 8601, UTC."""
     files: dict[str, str]
     """Path below the folder -> sha256."""
+    task: str = ""
+    engine: str = ""
 
 
 @dataclass(frozen=True, slots=True)

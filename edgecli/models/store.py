@@ -16,8 +16,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 MANIFEST = ".edgecli-model.json"
+BUSY_SECONDS = 10.0
+"""How long a removal waits for a pull of the same model."""
 FETCH_KEPT_SECONDS = 7 * 24 * 3600
 """How long files stay that were fetched for a pull which did not end: the next one need not fetch them."""
 
@@ -120,6 +122,10 @@ class Store:
             )
         return _model(self.folder(spec), manifest)
 
+    def file_count(self, spec: ModelSpec) -> int:
+        """Return how many files an installed model has."""
+        return len((self._manifest(spec) or {"files": {}})["files"])
+
     def verify(
         self, spec: ModelSpec, progress: Callable[[str, int, int], None] | None = None
     ) -> list[Problem]:
@@ -141,12 +147,12 @@ class Store:
     def remove(self, spec: ModelSpec) -> int:
         """Delete a model and its unfinished downloads; what other models hold stays. Return the bytes freed.
 
-        Raises NotFoundError, code `model_not_pulled`, if nothing of it is here.
+        Raises NotFoundError, code `model_not_pulled`, if nothing of it is here; StateError if busy.
         """
         if not self.folder(spec).exists() and not any(self._traces(file) for file in spec.files):
             raise _not_pulled(spec)
         before = self.disk_usage()
-        with self.lock("model", folder_name(spec.id)):
+        with self._alone(spec):
             for file in spec.files:
                 self._forget(file)
             with self.lock("store"):
@@ -208,7 +214,8 @@ class Store:
 
     def commit(self, spec: ModelSpec, staged: Path, manifest: dict[str, Any]) -> InstalledModel:
         """Make a staged folder the installed model, in one durable step."""
-        write_json(staged / MANIFEST, {"id": spec.id, "fingerprint": fingerprint(spec), **manifest})
+        known = {"id": spec.id, "task": spec.task, "engine": spec.engine, "fingerprint": fingerprint(spec)}
+        write_json(staged / MANIFEST, known | manifest)
         sync_tree(staged)
         target = self.folder(spec)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -264,6 +271,21 @@ class Store:
                 if _size(blob) is not None and digest(blob) != problem.expected:
                     blob.unlink()
             write_json(self.folder(spec) / MANIFEST, manifest | {"damaged": damaged})
+
+    @contextmanager
+    def _alone(self, spec: ModelSpec) -> Generator[None]:
+        """Hold the lock of a model. Raises StateError, code `model_busy`, if a pull keeps it."""
+        from filelock import Timeout
+
+        try:
+            with self.lock("model", folder_name(spec.id)).acquire(timeout=BUSY_SECONDS):
+                yield
+        except Timeout as error:
+            raise StateError(
+                f"The model `{spec.id}` is being pulled by another process.",
+                hint="Wait for it to end, or end it; what it fetched stays.",
+                code="model_busy",
+            ) from error
 
     def _traces(self, file: ModelFile) -> bool:
         return self.partial(file).exists() or self._record(file).exists()
@@ -326,4 +348,6 @@ def _model(folder: Path, manifest: dict[str, Any]) -> InstalledModel:
         size=sum(entry["size"] for entry in files.values()),
         pulled_at=manifest["pulled_at"],
         files={name: entry["sha256"] for name, entry in files.items()},
+        task=manifest.get("task", ""),
+        engine=manifest.get("engine", ""),
     )

@@ -144,7 +144,8 @@ class WebSource:
         done = start
         with partial.open("r+b" if start else "wb") as file:
             file.seek(start)
-            for chunk in answer.iter_raw(1 << 18):
+            # Chunks as they come: collecting larger ones would lose the last bytes before a cut.
+            for chunk in answer.iter_raw():
                 file.write(chunk)
                 done += len(chunk)
                 report("download", self._file.name, done, total)
