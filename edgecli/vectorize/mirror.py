@@ -67,7 +67,10 @@ class _Place:
 
 
 class Mirror:
-    """The mirror in one directory. Raises DamagedMirrorError or sqlite3.DatabaseError if it is damaged."""
+    """The mirror in one directory.
+
+    Opening it raises DamagedMirrorError or sqlite3.DatabaseError if it is damaged.
+    """
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -82,6 +85,8 @@ class Mirror:
             elif version != _VERSION:
                 raise DamagedMirrorError(f"it has version {version}, not {_VERSION}")
             self._records = {record.uid: record for record in self._read_records()}
+            for uid in self._records:
+                self.values(uid)
         except BaseException:
             self._db.close()
             raise

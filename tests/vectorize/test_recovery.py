@@ -1,0 +1,171 @@
+"""The mirror finds back to Chroma, whatever happened to either of them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecli.vectorize.batches import batch_of_rows
+from edgecli.vectorize.chroma import Chroma
+from edgecli.vectorize.mirror import Mirror
+from edgecli.vectorize.schema import QueryRequest
+from edgecli.vectorize.store import VectorStore
+from tests.vectorize.conftest import Life
+
+ROWS = [{"id": f"v{number}", "values": [number, 1.0], "metadata": {"n": number}} for number in range(30)]
+
+
+@pytest.fixture
+def filled(life: Life) -> Life:
+    """An index `kept` of 30 vectors, closed."""
+    life(life.service.create("kept", 2, "euclidean"))
+    life(life.service.upsert("kept", ROWS))
+    life(life.service.delete_by_ids("kept", ["v0"]))
+    life(life.service.close())
+    return life
+
+
+def contents(directory: Path) -> dict[str, tuple[list[float], str | None]]:
+    store = VectorStore(directory)
+    try:
+        found = store.rows("kept", [str(row["id"]) for row in ROWS] + ["new"])
+        return {row.id: (values.tolist(), row.metadata) for row, values in found}
+    finally:
+        store.close()
+
+
+EXPECTED = {f"v{number}": ([float(number), 1.0], f'{{"n":{number}}}') for number in range(1, 30)}
+
+
+def damage_nothing(mirror: Path) -> None:
+    assert mirror.is_dir()
+
+
+def remove_values(mirror: Path) -> None:
+    next(mirror.glob("*.f32")).unlink()
+
+
+def shorten_values(mirror: Path) -> None:
+    path = next(mirror.glob("*.f32"))
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def overwrite_database(mirror: Path) -> None:
+    (mirror / "mirror.db").write_bytes(b"no database" * 1000)
+
+
+def empty_database(mirror: Path) -> None:
+    (mirror / "mirror.db").write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [damage_nothing, shutil.rmtree, remove_values, shorten_values, overwrite_database, empty_database],
+)
+def test_a_damaged_mirror_is_made_again(filled: Life, damage: Callable[[Path], None]) -> None:
+    damage(filled.directory / "mirror")
+    assert contents(filled.directory) == EXPECTED
+    filled.service = filled.open()
+
+
+def test_a_write_that_reached_only_chroma_is_taken_over(filled: Life) -> None:
+    mirror = Mirror(filled.directory / "mirror")
+    (record,) = mirror.records()
+    mirror.begin(record.uid, ["new", "v1", "v2"], "mutation")
+    mirror.close()
+    chroma = Chroma(filled.directory / "chroma")
+    chroma.upsert(
+        record.uid, batch_of_rows([{"id": "new", "values": [7, 7]}, {"id": "v1", "values": [8, 8]}], 2)
+    )
+    chroma.delete(record.uid, ["v2"])
+    chroma.close()
+    expected = EXPECTED | {"new": ([7.0, 7.0], None), "v1": ([8.0, 8.0], None)}
+    del expected["v2"]
+    assert contents(filled.directory) == expected
+    filled.service = filled.open()
+    assert filled(filled.service.info("kept")).processed_up_to_mutation == "mutation"
+
+
+def test_a_write_that_never_reached_chroma_is_forgotten(filled: Life) -> None:
+    mirror = Mirror(filled.directory / "mirror")
+    mirror.begin(mirror.records()[0].uid, ["new", "v1"], "mutation")
+    mirror.close()
+    assert contents(filled.directory) == EXPECTED
+    filled.service = filled.open()
+
+
+@pytest.mark.parametrize("restored", ["mirror", "chroma"])
+def test_a_restored_backup_of_one_part_counts_as_chroma_says(
+    filled: Life, tmp_path: Path, restored: str
+) -> None:
+    backup = tmp_path / "backup"
+    shutil.copytree(filled.directory / restored, backup)
+    filled.service = filled.open()
+    filled(filled.service.upsert("kept", [{"id": "v1", "values": [9, 9]}, {"id": "new", "values": [1, 1]}]))
+    filled(filled.service.create("second", 2, "cosine"))
+    filled(filled.service.close())
+    shutil.rmtree(filled.directory / restored)
+    shutil.copytree(backup, filled.directory / restored)
+    later = EXPECTED | {"v1": ([9.0, 9.0], None), "new": ([1.0, 1.0], None)}
+    assert contents(filled.directory) == (EXPECTED if restored == "chroma" else later)
+    filled.service = filled.open()
+    names = [index.name for index in filled(filled.service.list())]
+    assert names == (["kept"] if restored == "chroma" else ["kept", "second"])
+
+
+def test_gaps_are_closed_and_nothing_moves_to_another_id(life: Life) -> None:
+    random = np.random.default_rng(3)
+    values = random.standard_normal((2500, 4)).astype(np.float32)
+    ids = [f"v{number}" for number in range(2500)]
+    life(life.service.create("gaps", 4, "euclidean"))
+    life(life.service.upsert_arrays("gaps", ids, values, [{"n": number} for number in range(2500)]))
+    life(life.service.query("gaps", QueryRequest(vector=[0, 0, 0, 0], filter={"n": 7})))
+    life(life.service.delete_by_ids("gaps", [name for number, name in enumerate(ids) if number % 5]))
+    (file,) = (life.directory / "mirror").glob("*.f32")
+    assert file.stat().st_size == 500 * 4 * 4
+    for number in (0, 5, 1250, 2495):
+        for wanted in (None, {"n": number}):
+            request = QueryRequest(vector=values[number].tolist(), top_k=1, filter=wanted)
+            (match,) = life(life.service.query("gaps", request)).matches
+            assert (match.id, match.score) == (ids[number], 0.0)
+
+
+def test_a_large_index_is_searched_by_the_graph(tmp_path: Path) -> None:
+    values = np.random.default_rng(4).standard_normal((600, 16)).astype(np.float32)
+    values /= np.linalg.norm(values, axis=1, keepdims=True)
+    rows = [{"id": f"v{number}", "values": row.tolist()} for number, row in enumerate(values)]
+    store = VectorStore(tmp_path, exact_limit=100)
+    try:
+        for metric in ("cosine", "euclidean", "dot-product"):
+            store.create(metric, 16, metric, "")
+            store.write(metric, batch_of_rows(rows, 16), replace=True)
+            store.erase(metric, ["v1"])
+            for number in (0, 300, 599):
+                hits = store.search(metric, values[number] * 2, 5, namespace=None, criterion=None)
+                assert len(hits) == 5
+                assert hits[0].row.id == f"v{number}"
+    finally:
+        store.close()
+
+
+def test_reading_needs_no_chromadb(filled: Life) -> None:
+    program = f"""
+import sys
+from pathlib import Path
+import numpy as np
+from edgecli.vectorize.store import VectorStore
+store = VectorStore(Path({str(filled.directory)!r}))
+hits = store.search("kept", np.array([3, 1], np.float32), 2, namespace=None, criterion=None)
+print([hit.row.id for hit in hits], store.progress("kept").count, "chromadb" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "['v3', 'v2'] 29 False\n"
+    filled.service = filled.open()
