@@ -1,0 +1,96 @@
+"""`edgecli vectorize` as a user types it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgecli.errors import UsageError
+from edgecli.vectorize.vector_option import join_numbers, parse_vector
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "wrangler.toml").write_text('name = "test"\n', encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("given", "joined"),
+    [
+        (
+            ["ix", "--vector", "0.1", "-1e-05", "3", "--top-k", "2"],
+            ["ix", "--vector=0.1 -1e-05 3", "--top-k", "2"],
+        ),
+        (["--vector", "[1, 2]", "ix"], ["--vector", "[1, 2]", "ix"]),
+        (["--vector=1,2", "ix"], ["--vector=1,2", "ix"]),
+        (["ix", "--vector", "1", "-v", "--vector"], ["ix", "--vector=1", "-v", "--vector"]),
+        (["ix", "--vector-id", "5", "6"], ["ix", "--vector-id", "5", "6"]),
+    ],
+)
+def test_numbers_after_vector_are_one_argument(given: list[str], joined: list[str]) -> None:
+    assert join_numbers(given) == joined
+
+
+@pytest.mark.parametrize("text", ["0.5 -1e-05 3", "0.5,-1e-05,3", "0.5, -1e-05, 3", "[0.5, -1e-05, 3]"])
+def test_a_vector_is_written_in_several_ways(text: str) -> None:
+    assert parse_vector(text) == [0.5, -1e-05, 3.0]
+
+
+@pytest.mark.parametrize("text", ["1 x", "[1, ", '[1, "x"]', "[[1]]"])
+def test_what_is_no_vector_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--vector"):
+        parse_vector(text)
+
+
+def test_an_index_from_creation_to_deletion(edgecli: Run) -> None:
+    made = edgecli(
+        "vectorize", "create", "docs-index", "--dimensions=2", "--metric=cosine", "--description", "文档"
+    )
+    assert made.returncode == 0, made.stderr
+    assert made.stdout == '[[vectorize]]\nbinding = "VECTORIZE"\nindex_name = "docs-index"\n'
+    assert "✅ Successfully created a new Vectorize index: 'docs-index'" in made.stderr
+    (index,) = json.loads(edgecli("vectorize", "list", "--json").stdout)
+    assert (index["name"], index["description"]) == ("docs-index", "文档")
+    shown = edgecli("vectorize", "get", "docs-index").stdout.splitlines()
+    assert shown[0].split() == ["name", "dimensions", "metric", "description", "created", "modified"]
+    assert shown[1].split()[:4] == ["docs-index", "2", "cosine", "文档"]
+    asked = edgecli(
+        "vectorize",
+        "query",
+        "docs-index",
+        "--vector",
+        "1",
+        "-1e-05",
+        "--filter",
+        '{"n": {"$gt": 1}}',
+        "--json",
+    )
+    assert json.loads(asked.stdout) == {"count": 0, "matches": []}
+    kept = edgecli("vectorize", "delete", "docs-index")
+    assert kept.returncode == 2
+    assert "hint: Add --force." in kept.stderr
+    gone = edgecli("vectorize", "delete", "docs-index", "-y")
+    assert (gone.returncode, gone.stdout) == (0, "")
+    assert "✅ Deleted index docs-index" in gone.stderr
+    assert edgecli("vectorize", "info", "docs-index").returncode == 3
+
+
+def test_wrong_calls_exit_with_2(edgecli: Run) -> None:
+    for arguments, message in [
+        (["query", "ix", "--vector", "1", "--vector-id", "a"], "either --vector or --vector-id"),
+        (["query", "ix"], "either --vector or --vector-id"),
+        (["query", "ix", "--vector", "1", "--filter", "{"], "The filter is no JSON"),
+        (["create", "ix"], "needs its dimensions"),
+    ]:
+        done = edgecli("vectorize", *arguments)
+        assert done.returncode == 2, done.stderr
+        assert message in done.stderr
+        assert "hint: " in done.stderr
