@@ -13,6 +13,7 @@ MAX_EXPANDED = 1024 * 1024
 
 _ASSIGNMENT = re.compile(r"[ \t]*(?:export[ \t]+)?([\w.-]+)[ \t]*(?:=|:(?=[ \t]))[ \t]*")
 _QUOTED = re.compile(r"'(?:\\'|[^'])*'|\"(?:\\.|[^\"\\])*\"|`(?:\\`|[^`])*`", re.DOTALL)
+_QUOTES = {"'", '"', "`"}
 _AFTER_QUOTE = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|$)")
 _UNQUOTED = re.compile(r"[^#\n]*")
 _REST_OF_LINE = re.compile(r"[^\n]*(?:\n|$)")
@@ -35,12 +36,13 @@ def parse_dotenv(text: str) -> dict[str, Variable]:
     """
     text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").replace("\r\n", "\n").replace("\r", "\n")
     found: dict[str, Variable] = {}
+    unclosed: set[str] = set()
     at = line = 0
     while at < len(text):
         end = _REST_OF_LINE.match(text, at).end()  # pyright: ignore[reportOptionalMemberAccess] - matches anything
         assignment = _ASSIGNMENT.match(text, at)
         if assignment:
-            value, literal, value_end = _value(text, assignment.end())
+            value, literal, value_end = _value(text, assignment.end(), unclosed)
             found[assignment[1]] = Variable(value, line + 1, literal)
             end = max(end, value_end)
         line += text.count("\n", at, end)
@@ -48,9 +50,15 @@ def parse_dotenv(text: str) -> dict[str, Variable]:
     return found
 
 
-def _value(text: str, at: int) -> tuple[str, bool, int]:
-    """Return the value at `at`, whether it is literal, and where the text goes on."""
-    quoted = _QUOTED.match(text, at)
+def _value(text: str, at: int, unclosed: set[str]) -> tuple[str, bool, int]:
+    """Return the value at `at`, whether it is literal, and where the text goes on.
+
+    `unclosed` are the quotes that close nowhere below, so that their end is not searched for on every line.
+    """
+    opening = text[at : at + 1]
+    quoted = None if opening in unclosed else _QUOTED.match(text, at)
+    if quoted is None and opening in _QUOTES:
+        unclosed.add(opening)
     closed = _AFTER_QUOTE.match(text, quoted.end()) if quoted else None
     if quoted and closed:
         quote, inner = quoted[0][0], quoted[0][1:-1]

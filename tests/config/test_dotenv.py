@@ -41,6 +41,11 @@ def test_syntax(text: str, values: dict[str, str]) -> None:
     assert {name: variable.value for name, variable in parse_dotenv(text).items()} == values
 
 
+def test_quotes_that_never_close_do_not_take_for_ever() -> None:
+    text = "A=\"\\\"\nB='\\'\n" * 30_000
+    assert parse_dotenv(text)["A"].value == '"\\"'
+
+
 def test_lines_are_known_across_values_of_several_lines() -> None:
     found = parse_dotenv('# one\nA="x\ny\nz"\nB=1\n\nC=2')
     assert {name: variable.line for name, variable in found.items()} == {"A": 2, "B": 5, "C": 7}

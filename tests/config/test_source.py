@@ -88,6 +88,11 @@ def test_absurd_values(tmp_path: Path, raw: bytes, name: str) -> None:
     assert fails(tmp_path, raw, name).code == "invalid_syntax"
 
 
+@pytest.mark.parametrize("text", ['{"a": "' + '\\"' * 500_000, '{"a": 1' + "/*" * 500_000, "," * 1_000_000])
+def test_what_never_ends_is_refused_at_once(tmp_path: Path, text: str) -> None:
+    assert fails(tmp_path, text.encode(), "wrangler.json").code == "invalid_syntax"
+
+
 def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "wrangler.toml").write_bytes(b"\xef\xbb\xbfname = 'x'\r\n")
     assert load_project(cwd=tmp_path, environ={}).name == "x"
