@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgecli.models.schema import ModelFile, ModelSpec, PullProgress, Task
-from edgecli.models.sources import web
+from edgecli.models.sources import download
 from edgecli.models.store import Store
 from tests.models.file_server import FileServer, file_server
 
@@ -22,7 +22,7 @@ def server() -> Iterator[FileServer]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again at once: the waits are for servers that others use."""
-    monkeypatch.setattr(web, "BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(download, "BACKOFF_SECONDS", 0.01)
 
 
 @pytest.fixture

@@ -24,6 +24,9 @@ class Served:
     ranges: bool = True
     says_length: bool = True
     content_type: str = "application/octet-stream"
+    headers: dict[str, str] = field(default_factory=dict)
+    refuse: int | None = None
+    """A status to answer every request with, with `headers`."""
     hold: threading.Event | None = None
     """If set, the second half of an answer waits for it."""
 
@@ -41,6 +44,7 @@ class FileServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files: dict[str, Served] = {}
         self.requests: list[tuple[str, str, str | None]] = []
+        self.tokens: list[str | None] = []
 
     @property
     def address(self) -> str:
@@ -72,9 +76,16 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.split("?")[0]
         asked = self.headers.get("Range")
         self.server.requests.append((self.command, path, asked))
+        self.server.tokens.append(self.headers.get("Authorization"))
         served = self.server.files.get(path)
         if served is None:
             self.send_error(404)
+            return
+        if served.refuse:
+            self.send_response(served.refuse)
+            self._own_headers(served)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
             return
         if body and served.statuses:
             self.send_error(served.statuses.pop(0))
@@ -98,12 +109,17 @@ class _Handler(BaseHTTPRequestHandler):
             )
         if served.etag:
             self.send_header("ETag", served.etag)
+        self._own_headers(served)
         self.send_header("Content-Type", served.content_type)
         if served.says_length:
             self.send_header("Content-Length", str(len(served.content) - start))
         self.send_header("Connection", "close")
         self.end_headers()
         self.close_connection = True
+
+    def _own_headers(self, served: Served) -> None:
+        for name, value in served.headers.items():
+            self.send_header(name, value)
 
     def _body(self, served: Served, content: bytes) -> None:
         if served.cuts:

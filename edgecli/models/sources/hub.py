@@ -5,25 +5,24 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from edgecli.errors import EdgeError, NotFoundError, UpstreamError
-from edgecli.models.durable import copy
+from edgecli.errors import NotFoundError, UpstreamError
 from edgecli.models.schema import ModelFile
 from edgecli.models.sources.address import HubAddress, checked_name
+from edgecli.models.sources.download import PARTIAL, Download, length
 from edgecli.models.sources.fetched import Fetched, FetchedFile, Report
 from edgecli.models.sources.pattern import select
-from edgecli.models.space import is_no_space
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo, RepoSibling
 
 
 class HubSource:
-    """List the repository at one commit, then let huggingface_hub bring each file; it takes up cut downloads.
+    """List a repository at one commit, by huggingface_hub, and download the chosen files.
 
-    `HF_ENDPOINT`, `HF_TOKEN` and the login of `hf auth login` are honoured.
+    `HF_ENDPOINT`, `HF_TOKEN` and the login of `hf auth login` are honoured. The bytes come through our own
+    download: huggingface_hub 2 begins a file again when a process was ended in the middle of it.
     """
 
     def __init__(self, file: ModelFile, address: HubAddress) -> None:
@@ -33,18 +32,16 @@ class HubSource:
 
     def needed(self, into: Path) -> int | None:
         """Return the size of the chosen files, as the hub states it, less what is here."""
-        sizes = [sibling.size or 0 for sibling in self._chosen.values()]
-        here = sum(path.stat().st_size for path in into.rglob("*") if path.is_file()) if into.exists() else 0
-        return max(0, sum(sizes) - here)
+        here = sum(length(path) for path in into.glob(f"*/{PARTIAL}"))
+        return max(0, sum(sibling.size or 0 for sibling in self._chosen.values()) - here)
 
     def fetch(self, into: Path, report: Report) -> Fetched:
         """Download the chosen files at the commit that the revision stood for when this was called."""
         commit = str(self._listing.sha)
         fetched = Fetched(resolved=f"hf:{self._address.repository}@{commit}/{self._address.path}")
-        for name, sibling in self._chosen.items():
-            path = self._download(sibling.rfilename, commit, into, _bar(name, sibling.size, report))
-            stated = sibling.lfs.sha256 if sibling.lfs else None
-            fetched.files.append(FetchedFile(name, _own_copy(path), stated))
+        for number, (name, sibling) in enumerate(self._chosen.items()):
+            path = self._bring(self._download(name, sibling, commit), into / str(number), report)
+            fetched.files.append(FetchedFile(name, path, sibling.lfs.sha256 if sibling.lfs else None))
         return fetched
 
     @cached_property
@@ -78,44 +75,44 @@ class HubSource:
             for path, name in chosen.items()
         }
 
-    def _download(self, path: str, commit: str, into: Path, bar: type[Any]) -> Path:
-        from huggingface_hub import hf_hub_download
-
+    def _bring(self, download: Download, folder: Path, report: Report) -> Path:
         try:
-            where = hf_hub_download(
-                self._address.repository,
-                path,
-                revision=commit,
-                local_dir=into,
-                endpoint=self._endpoint,
-                tqdm_class=bar,
-            )
-        except Exception as error:
-            raise self._explained(error) from error
-        return Path(where)
+            return download.run(folder, report)
+        except UpstreamError as error:
+            # The list of a gated repository is open to all, its files are not.
+            if error.details.get("status") in {401, 403}:
+                raise self._gated() from error
+            raise
+
+    def _download(self, name: str, sibling: RepoSibling, commit: str) -> Download:
+        from huggingface_hub import hf_hub_url
+        from huggingface_hub.utils import build_hf_headers
+
+        repository, path = self._address.repository, sibling.rfilename
+        url = hf_hub_url(repository, path, revision=commit, endpoint=self._endpoint)
+        return Download(url, name, size=sibling.size, headers=build_hf_headers())
 
     def _explained(self, error: Exception) -> Exception:
-        """Return what the user is told; our own errors and a full disk pass as they are."""
+        """Return what the user is told for an error of huggingface_hub."""
         from huggingface_hub import errors as hub
 
-        if isinstance(error, EdgeError) or (isinstance(error, OSError) and is_no_space(error)):
-            return error
-        where = f"{self._endpoint}/{self._address.repository}"
         if isinstance(error, hub.GatedRepoError):
-            return UpstreamError(
-                f"The repository {where} is open only to those who accepted its terms.",
-                hint="Accept them on that page, then set HF_TOKEN or run `hf auth login`.",
-                code="hub_gated",
-                status=403,
-            )
-        absent = hub.RepositoryNotFoundError | hub.RevisionNotFoundError | hub.EntryNotFoundError
-        if isinstance(error, absent):
+            return self._gated()
+        if isinstance(error, hub.RepositoryNotFoundError | hub.RevisionNotFoundError):
             return NotFoundError(
                 f"There is no `{self._file.source}` at {self._endpoint}.",
                 hint="Check the name; a private repository needs HF_TOKEN or `hf auth login`.",
                 code="source_not_found",
             )
         return self._unreachable(error)
+
+    def _gated(self) -> UpstreamError:
+        return UpstreamError(
+            f"{self._endpoint}/{self._address.repository} is open only to those who accepted its terms.",
+            hint="Accept them on that page, then set HF_TOKEN or run `hf auth login`.",
+            code="hub_gated",
+            status=403,
+        )
 
     def _unreachable(self, error: Exception) -> UpstreamError:
         return UpstreamError(
@@ -128,43 +125,3 @@ class HubSource:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _own_copy(path: Path) -> Path:
-    """Return a file that is ours alone: one taken from the hub's cache may be a link into it."""
-    if not path.is_symlink() and path.stat().st_nlink == 1:
-        return path
-    own = path.with_name(path.name + ".own")
-    copy(path, own)
-    return own
-
-
-def _bar(name: str, size: int | None, report: Report) -> type[Any]:
-    """Return a class that huggingface_hub drives like a tqdm bar."""
-
-    class Bar:
-        def __init__(self, *_: Any, total: int | None = None, initial: int = 0, **__: Any) -> None:
-            self.total = total
-            self.n = initial
-
-        def update(self, count: float | None = 1) -> None:
-            self.n += int(count or 0)
-            report("download", name, self.n, size or self.total)
-
-        def close(self) -> None:
-            """Do nothing: there is nothing to draw."""
-
-        def refresh(self, *_: Any, **__: Any) -> None:
-            """Do nothing: there is nothing to draw."""
-
-        set_description = set_description_str = set_postfix_str = refresh
-
-        def __enter__(self) -> Bar:
-            return self
-
-        def __exit__(
-            self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
-        ) -> None:
-            self.close()
-
-    return Bar

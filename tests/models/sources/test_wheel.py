@@ -106,7 +106,7 @@ def test_a_path_that_is_not_in_the_wheel_is_answered_with_what_is(index: Path, t
 
 
 def test_a_package_that_the_index_lacks_names_pips_own_reason(index: Path, tmp_path: Path) -> None:
-    with pytest.raises(UpstreamError, match=r"No matching distribution found for edge-weights==1.0") as caught:
+    with pytest.raises(UpstreamError, match="No matching distribution found for edge-weights") as caught:
         pull_from(tmp_path, "w/a")
     assert caught.value.code == "pip_failed"
     assert caught.value.hint is not None
