@@ -148,7 +148,8 @@ class Chroma:
     def read(self, uid: str, ids: Sequence[str]) -> Batch:
         """Return the rows with these ids; unknown ones are left out."""
         with self._errors("read"):
-            return _batch(self._collection(uid).get(ids=list(ids), include=["embeddings", "metadatas"]))
+            found = self._collection(uid).get(ids=list(ids), include=["embeddings", "metadatas"])
+        return _batch(found)
 
     def read_all(self, uid: str) -> Iterator[Batch]:
         """Yield all rows in the order of their insertion."""
@@ -183,8 +184,8 @@ def _batch(found: Any) -> Batch:
     ids = cast("list[str]", found["ids"])
     rows = [orjson.loads(item[_RECORD]) for item in found["metadatas"]]
     metadata = [None if row["metadata"] is None else orjson.dumps(row["metadata"]).decode() for row in rows]
-    values = np.asarray(found["embeddings"], dtype=np.float32)
-    return Batch(ids, values.reshape(len(ids), -1), [row["namespace"] for row in rows], metadata)
+    values = np.asarray(found["embeddings"], dtype=np.float32).reshape(len(ids), -1 if ids else 0)
+    return Batch(ids, values, [row["namespace"] for row in rows], metadata)
 
 
 def _unreadable(directory: Path, error: OSError) -> StateError:

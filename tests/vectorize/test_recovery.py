@@ -92,9 +92,10 @@ def test_a_write_that_reached_only_chroma_is_taken_over(filled: Life) -> None:
     assert filled(filled.service.info("kept")).processed_up_to_mutation == "mutation"
 
 
-def test_a_write_that_never_reached_chroma_is_forgotten(filled: Life) -> None:
+@pytest.mark.parametrize("ids", [["new", "v1"], ["new"], []])
+def test_a_write_that_never_reached_chroma_is_forgotten(filled: Life, ids: list[str]) -> None:
     mirror = Mirror(filled.directory / "mirror")
-    mirror.begin(mirror.records()[0].uid, ["new", "v1"], "mutation")
+    mirror.begin(mirror.records()[0].uid, ids, "mutation")
     mirror.close()
     assert contents(filled.directory) == EXPECTED
     filled.service = filled.open()
