@@ -42,7 +42,9 @@ def show_model(model: dict[str, Any]) -> None:
         ("path", model["path"]),
         ("pulled", model["pulled_at"]),
     ]
-    console.table(["", ""], [[name, str(value)] for name, value in rows if value])
+    for name, value in rows:
+        if value:
+            console.out(f"{name:<12} {value}")
     if model["problem"]:
         console.warn(model["problem"])
 

@@ -153,8 +153,10 @@ class Store:
             raise _not_pulled(spec)
         before = self.disk_usage()
         with self._alone(spec):
-            for file in spec.files:
-                self._forget(file)
+            manifest = self._manifest(spec) or {}
+            # The definition may have changed since: the manifest knows what it was pulled from.
+            for key in {*manifest.get("records", []), *(file_key(file) for file in spec.files)}:
+                self._forget(key)
             with self.lock("store"):
                 delete_tree(self.folder(spec))
                 delete_tree(self.home / "staging" / folder_name(spec.id))
@@ -214,7 +216,13 @@ class Store:
 
     def commit(self, spec: ModelSpec, staged: Path, manifest: dict[str, Any]) -> InstalledModel:
         """Make a staged folder the installed model, in one durable step."""
-        known = {"id": spec.id, "task": spec.task, "engine": spec.engine, "fingerprint": fingerprint(spec)}
+        known = {
+            "id": spec.id,
+            "task": spec.task,
+            "engine": spec.engine,
+            "fingerprint": fingerprint(spec),
+            "records": [file_key(file) for file in spec.files],
+        }
         write_json(staged / MANIFEST, known | manifest)
         sync_tree(staged)
         target = self.folder(spec)
@@ -290,14 +298,14 @@ class Store:
     def _traces(self, file: ModelFile) -> bool:
         return self.partial(file).exists() or self._record(file).exists()
 
-    def _forget(self, file: ModelFile) -> None:
+    def _forget(self, key: str) -> None:
         """Delete an unfinished download and the record of a source, unless another model's pull is at it."""
         from filelock import Timeout
 
         try:
-            with self.lock("source", file_key(file)).acquire(timeout=0):
-                delete_tree(self.partial(file))
-                self._record(file).unlink(missing_ok=True)
+            with self.lock("source", key).acquire(timeout=0):
+                delete_tree(self.home / "partial" / key)
+                (self._sources / f"{key}.json").unlink(missing_ok=True)
         except Timeout:
             return
 

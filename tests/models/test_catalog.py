@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -131,3 +133,21 @@ def test_search_finds_models_that_hold_every_word(words: str, found: str) -> Non
 
 def test_every_task_of_cloudflare_has_a_model() -> None:
     assert {spec.task for spec in Catalog.load().list()} == set(Task)
+
+
+def test_finding_an_installed_model_imports_little() -> None:
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from edgecli.errors import NotFoundError\n"
+        "from edgecli.models.catalog import Catalog\n"
+        "from edgecli.models.store import Store\n"
+        "try: Store(Path('/nowhere')).get(Catalog.load().resolve('@edge/all-minilm-l6-v2'))\n"
+        "except NotFoundError: pass\n"
+        "print(sorted({'httpx2', 'huggingface_hub', 'filelock', 'platformdirs', 'pydantic', 'rich',"
+        " 'zipfile', 'subprocess', 'asyncio'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "[]\n"
