@@ -23,6 +23,8 @@ class EmbeddingEngine(Protocol):
     device: str
     """`cpu`, `cuda:0 NVIDIA …`, `mps`."""
     dimensions: int
+    pooling: str
+    """What is done where a call does not say: `mean`, `cls`, `lasttoken` or `max`."""
     max_tokens: int
     """Tokens of a text, special tokens not counted, that reach the model; what is beyond is cut off."""
 
@@ -34,7 +36,7 @@ class EmbeddingEngine(Protocol):
         """Return the real length of each text in tokens, without special tokens and uncut."""
         ...
 
-    def token_offsets(self, text: str) -> list[tuple[int, int]]:
+    def offsets(self, text: str) -> list[tuple[int, int]]:
         """Return the span in characters of each token of `text`, without special tokens and uncut."""
         ...
 

@@ -53,14 +53,14 @@ class OnnxEmbedding:
         self._session = _session(graph, threads or available_cores())
         self._inputs = {node.name for node in self._session.get_inputs()}
         self._tokenizer = TextTokenizer(self._files, beside=graph.parent)
-        self._default_pooling = pooling
+        self.pooling = choose_pooling(None, self._files, pooling)
         self._batch_tokens = min(batch_tokens, CPU_BATCH_TOKENS)
         self.dimensions = _width(self._session) or self._files.dimensions
         self.max_tokens = self._tokenizer.max_tokens
 
     def embed(self, texts: Sequence[str], *, pooling: str | None = None) -> Vectors:
         """Return one vector a text, `(n, dimensions)` float32."""
-        mode = choose_pooling(pooling, self._files, self._default_pooling)
+        mode = choose_pooling(pooling, self._files, self.pooling)
 
         def measure(slab: Sequence[str]) -> tuple[list[int], Callable[[list[int]], Vectors]]:
             encodings = self._tokenizer.encode(slab)
@@ -91,7 +91,7 @@ class OnnxEmbedding:
         """Return the real length of each text in tokens, without special tokens and uncut."""
         return self._tokenizer.count(texts)
 
-    def token_offsets(self, text: str) -> list[tuple[int, int]]:
+    def offsets(self, text: str) -> list[tuple[int, int]]:
         """Return the span in characters of each token, without special tokens and uncut."""
         return self._tokenizer.offsets(text)
 

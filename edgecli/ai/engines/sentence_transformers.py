@@ -50,13 +50,13 @@ class SentenceTransformersEmbedding:
                 hint="`edgecli models verify` checks the model's files.",
                 code="model_load_failed",
             ) from error
-        # Prefixes are the callers' choice; one from the model's files would go before queries and texts alike.
+        # Prefixes are the callers' choice; one from the files would go before queries and texts alike.
         self._model.default_prompt_name = None
         self.device = (
             f"{chosen} {torch.cuda.get_device_name(chosen)}" if chosen.startswith("cuda") else chosen
         )
         self._tokenizer = TextTokenizer(self._files, beside=path / "onnx")
-        self._default_pooling = pooling
+        self.pooling = choose_pooling(None, self._files, pooling)
         self._batch_tokens = batch_tokens
         self._variants: dict[str, Any] = {}
         self.max_tokens = self._tokenizer.max_tokens
@@ -64,7 +64,7 @@ class SentenceTransformersEmbedding:
 
     def embed(self, texts: Sequence[str], *, pooling: str | None = None) -> Vectors:
         """Return one vector a text, `(n, dimensions)` float32."""
-        model = self._variant(choose_pooling(pooling, self._files, self._default_pooling))
+        model = self._variant(choose_pooling(pooling, self._files, self.pooling))
 
         def measure(slab: Sequence[str]) -> tuple[list[int], Callable[[list[int]], Vectors]]:
             cleaned = [text.encode("utf-8", "replace").decode("utf-8") for text in slab]
@@ -98,7 +98,7 @@ class SentenceTransformersEmbedding:
         """Return the real length of each text in tokens, without special tokens and uncut."""
         return self._tokenizer.count(texts)
 
-    def token_offsets(self, text: str) -> list[tuple[int, int]]:
+    def offsets(self, text: str) -> list[tuple[int, int]]:
         """Return the span in characters of each token, without special tokens and uncut."""
         return self._tokenizer.offsets(text)
 

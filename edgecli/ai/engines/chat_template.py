@@ -1,0 +1,127 @@
+"""Render a conversation with the model's own Jinja template.
+
+The names and filters that templates expect are those of transformers' `apply_chat_template`. A template comes
+with the model file and is not trusted: it runs in Jinja's sandbox.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from edgecli.errors import EngineError, UsageError
+
+log = logging.getLogger("edgecli.ai")
+
+PLAIN_TEMPLATE = "{% for message in messages %}{{ message.content }}\n\n{% endfor %}"
+"""For base models, which have no template: they continue the text of the messages."""
+
+Message = Mapping[str, Any]
+
+
+class ChatTemplate:
+    """A compiled chat template."""
+
+    def __init__(self, source: str | None, *, bos: str = "", eos: str = "") -> None:
+        """Compile the template; None is a base model's.
+
+        Raises EngineError if it is no valid Jinja.
+        """
+        from jinja2 import TemplateSyntaxError
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        )
+        environment.filters["tojson"] = _to_json
+        self._constants: dict[str, Any] = {
+            "bos_token": bos,
+            "eos_token": eos,
+            "tools": None,
+            "add_generation_prompt": True,
+        }
+        self._constants |= {"raise_exception": _refuse, "strftime_now": _now}
+        try:
+            self._template = environment.from_string(source or PLAIN_TEMPLATE)
+        except TemplateSyntaxError as error:
+            raise EngineError(
+                f"The model's chat template is not valid Jinja: line {error.lineno}: {error.message}",
+                hint='Send `"raw": true` with a prompt in the form that the model expects.',
+                code="template_invalid",
+            ) from error
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """Return the prompt for `messages`.
+
+        A conversation that the template refuses is repaired once, with a warning: its system messages go into
+        the first user message, and neighbours of one role become one message. Raises UsageError if that is
+        refused too.
+        """
+        text, refusal = self._try(messages)
+        if text is not None:
+            return text
+        text, still = self._try(repair(messages))
+        if text is not None:
+            log.warning("The chat template refused the conversation (%s); edgecli merged messages.", refusal)
+            return text
+        raise UsageError(
+            f"AiError: Bad input: Error: the model's chat template refuses '/messages': {still}",
+            hint="Let user and assistant take turns, beginning with user.",
+            code="messages_refused",
+        )
+
+    def _try(self, messages: Sequence[Message]) -> tuple[str | None, str]:
+        from jinja2 import TemplateError
+
+        try:
+            return self._template.render(
+                messages=[dict(message) for message in messages], **self._constants
+            ), ""
+        except (TemplateError, TypeError, KeyError, ValueError, OverflowError) as error:
+            return None, str(error) or type(error).__name__
+
+
+def repair(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Return the conversation without system messages and without neighbours of one role, no text lost."""
+    instructions = [_text(message) for message in messages if message["role"] == "system"]
+    merged: list[dict[str, Any]] = []
+    for message in messages:
+        if message["role"] == "system":
+            continue
+        if merged and merged[-1]["role"] == message["role"]:
+            merged[-1]["content"] = _join([_text(merged[-1]), _text(message)])
+        else:
+            merged.append(dict(message))
+    if instructions:
+        first = next((message for message in merged if message["role"] == "user"), None)
+        if first is None:
+            merged.insert(0, {"role": "user", "content": _join(instructions)})
+        else:
+            first["content"] = _join([*instructions, _text(first)])
+    return merged
+
+
+def _text(message: Message) -> str:
+    return str(message.get("content") or "")
+
+
+def _join(parts: Sequence[str]) -> str:
+    return "\n\n".join(part for part in parts if part)
+
+
+def _to_json(value: Any, ensure_ascii: bool = False, indent: int | None = None, **_: Any) -> str:
+    # Jinja's own filter escapes `<` and `'` for HTML, which models have not seen in training.
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
+
+
+def _now(form: str) -> str:
+    return datetime.datetime.now().astimezone().strftime(form)
+
+
+def _refuse(message: str) -> None:
+    from jinja2 import TemplateError
+
+    raise TemplateError(message)

@@ -1,0 +1,49 @@
+"""The chain of llama.cpp samplers for one request."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from edgecli.ai.engines.generation import GenerationRequest
+
+# llama.cpp's own defaults, where a request is silent.
+TOP_K = 40
+TOP_P = 0.95
+MIN_P = 0.05
+_RANDOM_SEED = 0xFFFFFFFF  # llama.cpp reads this one as "no seed"
+
+
+class Sampler:
+    """Draw tokens as a request wants them. Close it after use."""
+
+    def __init__(self, lib: Any, request: GenerationRequest, *, context: int, vocabulary: int) -> None:
+        self._lib = lib
+        self._chain: Any = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+        repetition = request.repetition_penalty or 1.0
+        if repetition != 1.0 or request.frequency_penalty or request.presence_penalty:
+            self._add(
+                lib.llama_sampler_init_penalties(
+                    vocabulary, context, repetition, request.frequency_penalty, request.presence_penalty
+                )
+            )
+        if request.temperature <= 0:
+            self._add(lib.llama_sampler_init_greedy())
+            return
+        self._add(lib.llama_sampler_init_top_k(request.top_k or TOP_K))
+        self._add(lib.llama_sampler_init_top_p(TOP_P if request.top_p is None else request.top_p, 1))
+        self._add(lib.llama_sampler_init_min_p(MIN_P, 1))
+        self._add(lib.llama_sampler_init_temp(request.temperature))
+        seed = secrets.randbits(32) if request.seed is None else request.seed
+        self._add(lib.llama_sampler_init_dist(seed % _RANDOM_SEED))
+
+    def _add(self, sampler: Any) -> None:
+        self._lib.llama_sampler_chain_add(self._chain, sampler)
+
+    def draw(self, context: Any) -> int:
+        """Return the next token after what the context has decoded last."""
+        return self._lib.llama_sampler_sample(self._chain, context, -1)
+
+    def close(self) -> None:
+        """Free the chain and its samplers."""
+        self._lib.llama_sampler_free(self._chain)
