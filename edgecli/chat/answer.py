@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +28,9 @@ class Answer:
     grounded: bool | None = None
     unsupported: list[str] = field(default_factory=list[str])
     """Sentences of the answer that no source holds."""
-    usage: dict[str, int] = field(default_factory=dict[str, int])
+    usage: dict[str, Any] = field(default_factory=dict[str, Any])
     timings: dict[str, Any] = field(default_factory=dict[str, Any])
+    finish_reason: str | None = None
     finished: bool = False
     """Whether the last event has come."""
 
@@ -46,6 +47,7 @@ class Answer:
         response = event.get("response")
         piece = "" if response is None else str(response)
         self.text += piece
+        self.finish_reason = event.get("finish_reason") or self.finish_reason
         if event.get("usage"):
             self.usage = dict(event["usage"])
             self.finished = True
@@ -90,7 +92,7 @@ class Answer:
         )
 
 
-def events_of(client: Client, request: Request) -> Iterator[dict[str, Any]]:
+def events_of(client: Client, request: Request) -> Generator[dict[str, Any]]:
     """Yield the events of the answer; closing the iterator closes the request, so that the engine stops.
 
     Raises EdgeError; UpstreamError, code `server_gone`, if the server goes away in the middle.

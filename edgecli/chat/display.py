@@ -24,6 +24,8 @@ def remarks(answer: Answer, *, limit: int | None = None) -> list[str]:
         )
     if limit is not None and answer.usage.get("completion_tokens", 0) >= limit:
         lines.append(f"The answer was cut at {limit} tokens; `--max-tokens` allows more.")
+    elif answer.finish_reason == "length":
+        lines.append("The answer was cut: the context is full. `/clear` makes room.")
     return lines
 
 
@@ -61,9 +63,9 @@ def sources_text(session: Session) -> str:
     return "\n\n".join(parts)
 
 
-def toolbar_text(session: Session) -> str:
+def toolbar_text(session: Session, *, model: str) -> str:
     """Return the line below the prompt."""
-    parts = [session.model]
+    parts = [model]
     if session.index:
         parts.append(f"index {session.index}")
     if session.system:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from edgecli.errors import NotFoundError, did_you_mean
+from edgecli.errors import EdgeError, NotFoundError, did_you_mean
 
 if TYPE_CHECKING:
     from edgecli.client import Client
@@ -19,12 +19,20 @@ class ModelInfo:
     """A model that can chat."""
 
     id: str
+    stand_in: str | None
+    """The model that runs in its place, where the project says so."""
     context: int | None
-    """Tokens of prompt and answer together, where the API says."""
+    """Tokens that it was trained for, where the catalog knows."""
+    installed: bool
+
+    @property
+    def shown(self) -> str:
+        """The id, with the stand-in that runs in its place."""
+        return f"{self.id} (stand-in: {self.stand_in})" if self.stand_in else self.id
 
 
 class Lookup:
-    """Ask the API once for each list and remember it."""
+    """Ask the API for names, and remember them for completion."""
 
     def __init__(self, client: Client, bindings: Mapping[str, str]) -> None:
         self._client = client
@@ -33,17 +41,18 @@ class Lookup:
         self._models: dict[str, ModelInfo] | None = None
         self._indexes: list[str] | None = None
 
-    def models(self) -> dict[str, ModelInfo]:
-        """Return the models for text generation by id."""
-        if self._models is None:
-            found = self._client.call(
-                "GET", "/client/v4/accounts/local/ai/models/search", params={"per_page": 1000}
-            )
-            self._models = {
-                model["name"]: ModelInfo(model["name"], _context(model))
+    def models(self, *, fresh: bool = False) -> dict[str, ModelInfo]:
+        """Return the models for text generation by id, those on this machine first."""
+        if self._models is None or fresh:
+            found = self._client.call("GET", "/edge/models", params={"task": GENERATION})
+            models = [
+                ModelInfo(
+                    model["id"], model.get("stand_in"), model.get("context"), bool(model.get("installed"))
+                )
                 for model in found
-                if (model.get("task") or {}).get("name") == GENERATION
-            }
+            ]
+            models.sort(key=lambda model: (not model.installed, model.id))
+            self._models = {model.id: model for model in models}
         return self._models
 
     def indexes(self, *, fresh: bool = False) -> list[str]:
@@ -53,14 +62,19 @@ class Lookup:
             self._indexes = sorted(index["name"] for index in found)
         return self._indexes
 
-    def check_model(self, name: str) -> None:
-        """Raise NotFoundError, with the nearest names, if no model for text generation has this id."""
-        if name not in self.models():
+    def find_model(self, name: str) -> ModelInfo:
+        """Return what is known of a model.
+
+        Raises NotFoundError, with the nearest names, if no model for text generation has this id.
+        """
+        models = self.models(fresh=True)
+        if name not in models:
             raise NotFoundError(
                 f"There is no text generation model `{name}`.",
-                hint=did_you_mean(name, self.models()) or "`/model` lists the models.",
+                hint=did_you_mean(name, models) or "`edgecli models list` shows the models.",
                 code="unknown_model",
             )
+        return models[name]
 
     def find_index(self, name: str) -> str:
         """Return the index of this name or binding.
@@ -80,9 +94,16 @@ class Lookup:
             hint = f"`edgecli ingest DIR --index {index}` makes it from a folder of documents."
         raise NotFoundError(f"There is no index `{index}`.", hint=hint, code="unknown_index")
 
+    def context(self, name: str) -> int | None:
+        """Return the tokens of prompt and answer together: as the model runs, or as the catalog says."""
+        facts = self._client.call("GET", "/edge/ai/describe", params={"model": name})
+        return facts.get("context")
 
-def _context(model: dict[str, Any]) -> int | None:
-    for entry in model.get("properties") or []:
-        if entry.get("property_id") == "context_window":
-            return int(entry["value"])
-    return None
+    def shown(self, name: str) -> str:
+        """Return a model's id with its stand-in, if the API knows of one."""
+        try:
+            known = self.models().get(name)
+        except EdgeError:
+            # Only a name is to be shown here; the first question reports what is wrong.
+            return name
+        return known.shown if known else name

@@ -18,6 +18,8 @@ def turns_to_drop(session: Session, error: EdgeError, question: str, *, replaces
     tokens, context = error.details.get("prompt_tokens"), error.details.get("context")
     if not isinstance(tokens, int) or not isinstance(context, int):
         tokens, context = 2, 1  # the sizes are not known: drop half
+    # The answer needs room too.
+    room = min(session.max_tokens or context, context // 4)
     return session.turns_to_drop(
-        excess=max(1, tokens - context), prompt_tokens=tokens, question=question, replaces=replaces
+        excess=max(1, tokens - context + room), prompt_tokens=tokens, question=question, replaces=replaces
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -63,13 +64,13 @@ def _answer(client: Client, session: Session, question: str, *, write: bool) -> 
     request = session.request(question)
     answer = Answer(question, model=session.model, index=session.index)
     written = ""
-    events = events_of(client, request)
     try:
-        for event in events:
-            piece = answer.take(event)
-            if write and piece:
-                console.write(piece)
-                written += piece
+        with closing(events_of(client, request)) as events:
+            for event in events:
+                piece = answer.take(event)
+                if write and piece:
+                    console.write(piece)
+                    written += piece
     finally:
         if written and not written.endswith("\n"):
             console.out()

@@ -121,7 +121,7 @@ class ChatCompleter(Completer):
 
     def _names(self, command: str) -> list[str]:
         try:
-            return sorted(self._lookup.models()) if command == "model" else [*self._lookup.indexes(), "off"]
+            return list(self._lookup.models()) if command == "model" else [*self._lookup.indexes(), "off"]
         except EdgeError:
             # A menu is a convenience: the command itself reports what is wrong.
             return []

@@ -111,7 +111,7 @@ class AnswerView:
     def _printed(self, content: RenderableType) -> list[str]:
         with self._console.capture() as captured:
             self._console.print(content, width=min(self._console.width, WIDEST_TEXT), crop=False)
-        lines = [line.rstrip(" ") for line in captured.get().removesuffix("\n").split("\n")]
+        lines = [line.rstrip(" ") for line in captured.get().rstrip("\n").split("\n")]
         # rich sets an empty line before a list or a table that stands alone.
         return lines[next((number for number, line in enumerate(lines) if line), 0) :]
 

@@ -36,10 +36,7 @@ class Repl:
         from edgecli.chat.history import history_path, open_history
         from edgecli.chat.prompt import clean, make_prompt
 
-        session = self._session
-        prompt = make_prompt(
-            open_history(history_path()), self._lookup, lambda: display.toolbar_text(session)
-        )
+        prompt = make_prompt(open_history(history_path()), self._lookup, self._toolbar)
         self._greet()
         while True:
             try:
@@ -58,13 +55,14 @@ class Repl:
             except KeyboardInterrupt:
                 console.note("Stopped.")
 
+    def _toolbar(self) -> str:
+        return display.toolbar_text(self._session, model=self._lookup.shown(self._session.model))
+
     def _greet(self) -> None:
         about = f"index {self._session.index}" if self._session.index else "no index"
-        where = (
-            "the running server" if self._client.warm else "this process; the first answer loads the model"
-        )
-        console.note(f"{self._session.model} · {about} · answered by {where}")
-        console.note("/help shows the commands, Ctrl-D ends.")
+        console.note(f"{self._lookup.shown(self._session.model)} · {about}")
+        loads = "" if self._client.warm else "The first question loads the model. "
+        console.note(f"{loads}/help shows the commands, Ctrl-D ends.")
         console.out()
 
     def _handle(self, line: str) -> bool:

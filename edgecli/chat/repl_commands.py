@@ -41,14 +41,24 @@ class ReplCommands:
 
     def _model(self, name: str) -> None:
         if not name:
-            console.note(f"The model is {self._session.model}. `/model ID` takes another:")
-            for known, model in sorted(self._lookup.models().items()):
-                about = f"  {model.context:,} tokens" if model.context else ""
-                console.out(f"  {known}{about}")
+            self._list_models()
             return
-        self._lookup.check_model(name)
+        model = self._lookup.find_model(name)
         self._session.model = name
-        console.success(f"The model is {name} from here on.")
+        console.success(f"The model is {model.shown} from here on.")
+        if not model.installed:
+            console.warn(f"It is not on this machine yet: `edgecli models pull {name}` brings it.")
+
+    def _list_models(self) -> None:
+        console.note(f"The model is {self._lookup.shown(self._session.model)}. `/model ID` takes another:")
+        models = list(self._lookup.models(fresh=True).values())
+        for model in models:
+            if model.installed:
+                about = f"  {model.context:,} tokens" if model.context else ""
+                console.out(f"  {model.shown}{about}")
+        others = sum(not model.installed for model in models)
+        if others:
+            console.note(f"{display.count(others, 'other')} can be pulled: `edgecli models list`.")
 
     def _system(self, text: str) -> None:
         if text.lower() == "off":
@@ -110,15 +120,13 @@ class ReplCommands:
         self._session.system = loaded.system
         try:
             if loaded.model:
-                self._lookup.check_model(loaded.model)
-                self._session.model = loaded.model
+                self._session.model = self._lookup.find_model(loaded.model).id
             self._session.index = self._lookup.find_index(loaded.index) if loaded.index else None
         except NotFoundError as error:
             console.warn(f"{error.message} The conversation goes on with what is set now.")
 
     def _tokens(self, _: str) -> None:
-        known = self._lookup.models().get(self._session.model)
-        console.out(display.tokens_text(self._session, known.context if known else None))
+        console.out(display.tokens_text(self._session, self._lookup.context(self._session.model)))
 
     def _sources(self, _: str) -> None:
         console.out(printable(display.sources_text(self._session)))

@@ -26,7 +26,7 @@ class Turn:
     cited: list[int] = field(default_factory=list[int])
     grounded: bool | None = None
     """Whether the answer rests on the sources; None without an index."""
-    usage: dict[str, int] = field(default_factory=dict[str, int])
+    usage: dict[str, Any] = field(default_factory=dict[str, Any])
     """`prompt_tokens`, `completion_tokens`, `total_tokens`."""
 
 

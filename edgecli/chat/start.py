@@ -48,7 +48,7 @@ def start_chat(
 
         lookup = Lookup(client, {binding.binding: binding.index_name for binding in project.vectorize})
         if model is not None:
-            lookup.check_model(model)
+            lookup.find_model(model)
         if index is not None:
             session.index = lookup.find_index(index)
         Repl(client, session, lookup).run()

@@ -116,7 +116,7 @@ def from_markdown(text: str) -> Session:
         raise ValueError("it does not begin as `/save` begins a transcript")
     messages: list[Any] = []
     for mark, following in zip(marks, [*marks[1:], None], strict=True):
-        extra = json.loads(mark.group(2) or "{}")
+        extra = _object(mark.group(2) or "{}")
         if mark.group(1) == "chat":
             messages.insert(0, extra)
             continue
@@ -124,6 +124,13 @@ def from_markdown(text: str) -> Session:
         content = content.removeprefix(_HEADINGS[mark.group(1)]).removesuffix("\n")
         messages.append({**extra, "role": mark.group(1), "content": _ESCAPED_MARK.sub("", content)})
     return _session(messages[0], messages[1:])
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if isinstance(value, dict):
+        return value
+    raise ValueError(f"its settings are no JSON object: {text[:60]!r}")
 
 
 def _settings(session: Session) -> dict[str, Any]:

@@ -65,17 +65,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
-        if path.endswith("/ai/models/search"):
-            context = [{"property_id": "context_window", "value": str(CONTEXT)}]
+        if path == "/edge/models":
             self._result(
-                [
-                    *(
-                        {"name": name, "task": {"name": "Text Generation"}, "properties": context}
-                        for name in MODELS
-                    ),
-                    {"name": "@edge/embedder", "task": {"name": "Text Embeddings"}, "properties": []},
-                ]
+                [{"id": name, "stand_in": None, "context": CONTEXT, "installed": True} for name in MODELS]
             )
+        elif path == "/edge/ai/describe":
+            self._result({"id": MODELS[0], "context": CONTEXT})
         elif path.endswith("/vectorize/v2/indexes"):
             self._result([{"name": name} for name in INDEXES])
         else:

@@ -9,6 +9,9 @@ import time
 import pexpect
 import pyte
 
+PATIENCE = 90
+"""Seconds until something that should appear is missed; a loaded machine is slow."""
+
 ENTER, ALT_ENTER, CTRL_C, CTRL_D = "\r", "\x1b\r", "\x03", "\x04"
 
 
@@ -57,7 +60,7 @@ class Terminal:
     def say(self, text: str) -> Terminal:
         """Send a line when the prompt stands there. Afterwards only the next prompt counts as one."""
         self.until_prompt().type(text)
-        self._wait(lambda: not self._at_prompt(), f"{text!r} did not appear at the prompt", 20)
+        self._wait(lambda: not self._at_prompt(), f"{text!r} did not appear at the prompt", PATIENCE)
         return self.type(ENTER)
 
     def screen(self) -> str:
@@ -72,11 +75,22 @@ class Terminal:
 
     def until(self, text: str, *, times: int = 1) -> Terminal:
         """Wait until the scrollback and the screen show a text, and show it so many times."""
-        return self._wait(lambda: self.everything().count(text) >= times, f"{text!r} did not appear", 20)
+        return self._wait(
+            lambda: self.everything().count(text) >= times, f"{text!r} did not appear", PATIENCE
+        )
+
+    def until_answering(self) -> Terminal:
+        """Wait until an answer has begun: its first words stand where the waiting line stood."""
+
+        def begun() -> bool:
+            below = self.everything().rpartition("› ")[2].split("\n")[1:]
+            return any(line and "waiting for" not in line and "· /help" not in line for line in below)
+
+        return self._wait(begun, "no answer began", PATIENCE)
 
     def until_prompt(self) -> Terminal:
         """Wait until the chat waits for a message: an empty prompt, and the line below it."""
-        return self._wait(self._at_prompt, "no prompt appeared", 20)
+        return self._wait(self._at_prompt, "no prompt appeared", PATIENCE)
 
     def _at_prompt(self) -> bool:
         cursor = self._screen.cursor
@@ -85,7 +99,9 @@ class Terminal:
 
     def wait_for_end(self) -> int | None:
         """Wait until the chat has ended and return its exit code."""
-        self._wait(lambda: not self.process.isalive() and not self._read(0.05), "the chat did not end", 20)
+        self._wait(
+            lambda: not self.process.isalive() and not self._read(0.05), "the chat did not end", PATIENCE
+        )
         return self.process.exitstatus
 
     def _wait(self, reached: object, complaint: str, seconds: float) -> Terminal:
