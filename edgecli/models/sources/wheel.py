@@ -41,9 +41,9 @@ class WheelSource:
     def fetch(self, into: Path, report: Report) -> Fetched:
         """Run `pip download`, then unpack; nothing of the wheel stays."""
         for leftover in into.iterdir():
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-        downloads = into / "wheel"
-        unpacked = into / "files"
+            shutil.rmtree(leftover, ignore_errors=True)
+        # Names of this process's own: a pip whose parent was killed may still be writing to the leftovers.
+        downloads, unpacked = into / f"wheel-{os.getpid()}", into / f"files-{os.getpid()}"
         unpacked.mkdir()
         try:
             wheel = self._download(downloads, report)
@@ -129,7 +129,7 @@ def _pip_download(requirement: str, folder: Path) -> Generator[tuple[subprocess.
     command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), requirement]
     with (folder / "log").open("w+b") as log:
         # pip writes to its temporary folder first: lying in ours, it shows progress and is cleaned with it.
-        environment = os.environ | {"TMPDIR": str(temporary)}
+        environment = os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         try:
             yield process, log
@@ -142,9 +142,10 @@ def _pip_download(requirement: str, folder: Path) -> Generator[tuple[subprocess.
 def _pip_failed(requirement: str, log: bytes) -> UpstreamError:
     lines = [line for line in log.decode("utf-8", "replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR:")] or lines[-3:]
+    # The last error is the conclusion; one before it may list every version of the package.
+    reason = " ".join(line.removeprefix("ERROR:").strip()[:300] for line in errors[-2:])
     return UpstreamError(
-        f"pip could not download `{requirement}`: "
-        + " ".join(line.removeprefix("ERROR:").strip() for line in errors),
+        f"pip could not download `{requirement}`: {reason}",
         hint="edgecli uses your own pip configuration (`pip config list`): check its index and the network.",
         code="pip_failed",
     )

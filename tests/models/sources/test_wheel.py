@@ -75,11 +75,11 @@ def test_a_folder_is_taken_whole(index: Path, tmp_path: Path) -> None:
 
 def test_what_an_earlier_try_left_is_cleaned(index: Path, tmp_path: Path) -> None:
     make_wheel(index, {"w/a.bin": b"a"})
-    (tmp_path / "into" / "wheel" / "tmp").mkdir(parents=True)
-    (tmp_path / "into" / "files").mkdir()
-    (tmp_path / "into" / "files" / "old").write_bytes(b"old")
+    (tmp_path / "into" / "wheel-1" / "tmp").mkdir(parents=True)
+    (tmp_path / "into" / "files-1").mkdir()
+    (tmp_path / "into" / "files-1" / "old").write_bytes(b"old")
     assert pull_from(tmp_path, "w/a.bin", "a.bin") == {"a.bin": b"a"}
-    assert not (tmp_path / "into" / "files" / "old").exists()
+    assert [path.name for path in (tmp_path / "into").rglob("*") if path.is_file()] == ["0"]
 
 
 @pytest.mark.parametrize("member", ["w/../../evil", "w//etc/evil", "w/a\\..\\evil"])
