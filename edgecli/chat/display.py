@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgecli.chat.answer import Answer, source_line
+from edgecli.chat.plain import printable
 from edgecli.chat.session import Session
 
 
@@ -26,7 +27,7 @@ def remarks(answer: Answer, *, limit: int | None = None) -> list[str]:
         lines.append(f"The answer was cut at {limit} tokens; `--max-tokens` allows more.")
     elif answer.finish_reason == "length":
         lines.append("The answer was cut: the context is full. `/clear` makes room.")
-    return lines
+    return [printable(line) for line in lines]
 
 
 def tokens_text(session: Session, context: int | None) -> str:

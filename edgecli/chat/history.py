@@ -25,8 +25,8 @@ def open_history(path: Path) -> History:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        os.fchmod(descriptor, 0o600)
         os.close(descriptor)
+        path.chmod(0o600)
     except OSError as error:
         console.warn(
             f"What you type is not kept for the next chat: cannot write `{path}`: {error.strerror or error}."

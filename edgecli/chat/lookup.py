@@ -105,5 +105,6 @@ class Lookup:
             known = self.models().get(name)
         except EdgeError:
             # Only a name is to be shown here; the first question reports what is wrong.
+            self._models = {}
             return name
         return known.shown if known else name

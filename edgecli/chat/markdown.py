@@ -6,7 +6,6 @@ without decoration, and HTML is shown as it was written, since a model may well 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -41,14 +40,6 @@ THEME = Theme(
         "markdown.table.header": "bold",
     }
 )
-
-# Escape sequences of a model or a file must not reach the terminal: they can move its cursor.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def printable(text: str) -> str:
-    """Take out the control characters, line ends and tabs apart."""
-    return _CONTROL.sub("", text.replace("\r\n", "\n"))
 
 
 def parser() -> MarkdownIt:

@@ -9,7 +9,8 @@ from types import TracebackType
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from edgecli.chat.markdown import THEME, ChatMarkdown, parser, printable
+from edgecli.chat.markdown import THEME, ChatMarkdown, parser
+from edgecli.chat.plain import printable
 from edgecli.chat.region import Region
 
 FRAME_SECONDS = 0.06

@@ -9,11 +9,12 @@ from rich.console import Console
 from edgecli import console
 from edgecli.chat import display
 from edgecli.chat.lookup import Lookup
-from edgecli.chat.markdown import ChatMarkdown, printable
+from edgecli.chat.markdown import ChatMarkdown
+from edgecli.chat.plain import printable
 from edgecli.chat.session import Session
 from edgecli.chat.slash import Command, help_text
 from edgecli.chat.stop import confirm
-from edgecli.errors import NotFoundError
+from edgecli.errors import EdgeError
 
 
 class ReplCommands:
@@ -122,7 +123,7 @@ class ReplCommands:
             if loaded.model:
                 self._session.model = self._lookup.find_model(loaded.model).id
             self._session.index = self._lookup.find_index(loaded.index) if loaded.index else None
-        except NotFoundError as error:
+        except EdgeError as error:
             console.warn(f"{error.message} The conversation goes on with what is set now.")
 
     def _tokens(self, _: str) -> None:

@@ -37,6 +37,7 @@ class FarSide:
     requests: list[dict[str, Any]] = field(default_factory=list)
     hung_up: threading.Event = field(default_factory=threading.Event)
     """Set when a client left in the middle of a slow answer."""
+    stand_in: str | None = None
     go_on: threading.Event = field(default_factory=threading.Event)
     """To be set by the test: ends a pause in the middle of an answer."""
 
@@ -66,9 +67,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path == "/edge/models":
-            self._result(
-                [{"id": name, "stand_in": None, "context": CONTEXT, "installed": True} for name in MODELS]
-            )
+            facts = {"stand_in": self.far_side.stand_in, "context": CONTEXT, "installed": True}
+            self._result([{"id": name, **facts} for name in MODELS])
         elif path == "/edge/ai/describe":
             self._result({"id": MODELS[0], "context": CONTEXT})
         elif path.endswith("/vectorize/v2/indexes"):

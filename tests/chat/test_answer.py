@@ -81,6 +81,11 @@ def test_an_answer_that_was_cut_says_so() -> None:
     assert "context is full" in remarks(taken(end | {"finish_reason": "length"}), limit=6)[0]
 
 
+def test_names_from_documents_lose_their_control_characters() -> None:
+    hostile = [{"n": 1, "file": "a\x1b[2J.md", "heading": "b\x07"}]
+    assert remarks(asked(sources=hostile, cited=[1], grounded=True))[0] == "[1] a[2J.md › b"
+
+
 def test_a_source_is_one_line() -> None:
     assert source_line(SOURCES[0]) == "[1] a.md › Money › Refunds"
     assert source_line({"n": 3, "id": "x:1"}) == "[3] x:1"

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from edgecli.chat.markdown import THEME, ChatMarkdown, printable
+from edgecli.chat.markdown import THEME, ChatMarkdown
+from edgecli.chat.plain import printable
 from edgecli.chat.region import Region
 from edgecli.chat.render import AnswerView, finished_length
 

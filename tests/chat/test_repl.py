@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import stat
 from pathlib import Path
@@ -147,6 +148,22 @@ def test_a_conversation_is_saved_and_loaded_and_nothing_overwritten(terminal: Te
     )
     assert (talk / "talk.md").read_text(encoding="utf-8") == before
     terminal.say("/clear").say("/load talk.md").until("Loaded 1 turn from talk.md")
+
+
+def test_a_conversation_with_unknown_names_is_loaded_all_the_same(terminal: Terminal, talk: Path) -> None:
+    saved = '{"model": "@edge/gone", "messages": [{"role": "user", "content": "and now?"}]}'
+    (talk / "talk.json").write_text(saved, encoding="utf-8")
+    terminal.start().say("/load talk.json").until("There is no text generation model `@edge/gone`.")
+    terminal.until("Loaded 0 turns from talk.json").say("/retry").until("and now?").until_prompt()
+    assert "@edge/talker · " in terminal.screen()
+
+
+def test_an_answer_cannot_command_the_terminal(terminal: Terminal, talk: Path) -> None:
+    said = [{"role": "user", "content": "one\x1b[2J"}, {"role": "assistant", "content": "two\x1b]0;x\x07"}]
+    (talk / "talk.json").write_text(json.dumps(said), encoding="utf-8")
+    terminal.start().say("/load talk.json").until("› one[2J").until("two]0;x")
+    terminal.say("/retry").until_prompt()
+    assert "one[2J" in terminal.screen()
 
 
 def test_sigterm_ends_the_chat_at_the_prompt_and_in_an_answer(talk: Path, far_side: FarSide) -> None:

@@ -1,0 +1,13 @@
+"""Text from models and documents, made harmless for a terminal."""
+
+from __future__ import annotations
+
+import re
+
+# Escape sequences and direction marks could move the cursor, set the window's title, or hide what is written.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """Take out the control characters, line ends and tabs apart."""
+    return _CONTROL.sub("", text.replace("\r\n", "\n"))
