@@ -32,10 +32,12 @@ def chunk_document(
         raise ValueError(
             f"chunk_tokens is {chunk_tokens}, overlap_tokens {overlap_tokens}: want 0 <= overlap < chunk"
         )
-    if not document.blocks:
+    text = document.text
+    blocks = [block for block in document.blocks if _MEANING.search(text, block.start, block.end)]
+    if not blocks:
         return []
-    text, index = document.text, TokenIndex(document.text, tokens)
-    sections = merge_small(split_sections(document.blocks, index, chunk_tokens), index, chunk_tokens)
+    index = TokenIndex(text, tokens)
+    sections = merge_small(split_sections(blocks, index, chunk_tokens), index, chunk_tokens)
     chunks: list[Chunk] = []
     for section in sections:
         heading = " > ".join(section.path)

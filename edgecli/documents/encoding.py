@@ -32,7 +32,13 @@ _CANDIDATES = ["gb18030", "big5hkscs", "cp932", "euc_jp", "cp949", "cp1252", "cp
 _SAMPLE = 32 * 1024
 _DAMAGED = 0.01
 """Share of characters; a UTF-8 text with fewer broken ones is a damaged UTF-8 text, not another encoding."""
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd\ue000-\uf8ff]")
+# Letters, digits, marks and spaces of the scripts that UTF-16 files without a mark are met in.
+_COMMON = re.compile(
+    r"[\t\n\r -~\u00a0-\u017f\u0370-\u03ff\u0400-\u04ff\u2010-\u2027"
+    r"\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef]+"
+)
+_MOSTLY = 0.97
+"""Share of characters of a text that are common ones."""
 
 
 def decode(data: bytes, *, markup: bool = False) -> tuple[str, str] | None:
@@ -62,16 +68,23 @@ def _damaged_utf8(data: bytes) -> tuple[str, str] | None:
 
 
 def _utf16(data: bytes) -> tuple[str, str] | None:
-    """Decode UTF-16 without a mark: its zero bytes all stand on one side, beside ASCII and line breaks."""
+    """Decode UTF-16 without a mark, where one order of its bytes gives almost only common characters.
+
+    Two bytes of ASCII read as one Chinese character, so a binary file with words in it could pass too. Bytes
+    that are mostly ASCII must therefore be Latin text, with its zero bytes all on one side.
+    """
     even, odd = data[::2].count(0), data[1::2].count(0)
-    if len(data) % 2 or (even and odd and min(even, odd) * 20 > max(even, odd)):
+    letters = data.replace(b"\0", b"")
+    mostly_ascii = sum(byte < 0x80 for byte in letters) > len(letters) * 0.9
+    if len(data) % 2 or (mostly_ascii and not max(even, odd) * 4 > len(data) > min(even, odd) * 40):
         return None
-    name = "utf-16-le" if odd > even else "utf-16-be"
-    try:
-        text = data.decode(name)
-    except UnicodeDecodeError:
-        return None
-    return None if _CONTROL.search(text) else (text, name)
+    best, best_share = None, _MOSTLY
+    for name in ("utf-16-le", "utf-16-be"):
+        text = data.decode(name, "replace")
+        share = sum(len(run) for run in _COMMON.findall(text)) / len(text)
+        if share > best_share:
+            best, best_share = (text, name), share
+    return best
 
 
 def _declared(data: bytes, markup: bool) -> tuple[str, str] | None:

@@ -38,11 +38,18 @@ def sentence_ends(text: str, start: int, end: int) -> list[int]:
                 stop["latin"] == "." and _abbreviated(text, start, stop.start())
             ):
                 continue
-        elif text[following].islower() and following > position:
+        elif following > position and _goes_on(stop["cjk"], text[following]):
             continue
         ends.append(following)
     ends.append(end)
     return ends
+
+
+def _goes_on(stop: str, character: str) -> bool:
+    """Tell a pause in a Latin sentence ("well … maybe") from the end of a sentence."""
+    if stop.strip("…‥"):
+        return character.islower()
+    return not (character.isupper() or _is_cjk(character))
 
 
 def _skip_spaces(text: str, position: int, end: int) -> int:

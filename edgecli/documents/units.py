@@ -32,18 +32,22 @@ def section_units(text: str, blocks: Sequence[Block], tokens: TokenIndex, size: 
     Headings are glued to what follows them, or, at the end of a document, to what stands before them.
     """
     units: list[Unit] = []
-    lead: int | None = None
+    headings: list[Block] = []
     for block in blocks:
         if block.kind is BlockKind.HEADING:
-            lead = block.start if lead is None else lead
+            headings.append(block)
             continue
-        taken = 0 if lead is None else tokens.count(lead, block.start)
+        taken = tokens.count(headings[0].start, block.start) if headings else 0
+        if taken > size // 2:
+            # A ruler of hundreds of signs stands between the headings and their text.
+            units.append(_bare(headings))
+            headings, taken = [], 0
         prose = block.kind in _PROSE
         for start, end in _fitting(text, block, tokens, size - taken):
-            units.append(Unit(start if lead is None else lead, end, start, prose))
-            lead = None
-    if lead is not None:
-        _append_headings(units, lead, blocks[-1].end, text, tokens, size)
+            units.append(Unit(headings[0].start if headings else start, end, start, prose))
+            headings = []
+    if headings:
+        _append_headings(units, headings, text, tokens, size)
     return units
 
 
@@ -56,12 +60,19 @@ def sentences_of(text: str, unit: Unit) -> list[Unit]:
     return parts or [unit]
 
 
+def _bare(headings: list[Block]) -> Unit:
+    return Unit(headings[0].start, headings[-1].end, headings[-1].end, False)
+
+
 def _append_headings(
-    units: list[Unit], start: int, end: int, text: str, tokens: TokenIndex, size: int
+    units: list[Unit], headings: list[Block], text: str, tokens: TokenIndex, size: int
 ) -> None:
     """Put the headings that end a document into its last unit, which is cut where they need the room."""
-    last = units.pop()
-    room = size - tokens.count(start, end)
+    last, end = units.pop(), headings[-1].end
+    room = size - tokens.count(last.end, end)
+    if room < size // 2:
+        units.extend((last, _bare(headings)))
+        return
     if tokens.count(last.start, last.end) > room:
         pieces = list(_windows(text, last.start, last.end, tokens, room))
         units.extend(last._replace(start=a, body=max(a, min(last.body, b)), end=b) for a, b in pieces[:-1])

@@ -47,8 +47,8 @@ _METHOD = re.compile(
 )
 _NO_NAMES_WORDS = """
     if for while switch catch return else do new throw assert with elif case when unless until foreach
-    of the that to an using lock sizeof typeof await yield delete in is as not and or where try finally except default
-    defer go raise echo print puts goto import from use lambda then end
+    of the that to an using lock sizeof typeof await yield delete in is as not and or where try finally
+    except default defer go raise echo print puts goto import from use lambda then end
 """
 _NO_NAMES = frozenset(_NO_NAMES_WORDS.split())
 _PATTERNS = (_KEYWORD, _LISP, _SQL, _ASSIGNED, _SHELL, _BLOCK, _TABLE_KEY, _YAML_KEY, _C_FUNCTION, _METHOD)

@@ -10,6 +10,7 @@ from edgecli.documents.formats.html_writer import INLINE, MarkdownWriter
 from edgecli.documents.schema import Parsed
 
 _SITE_NAME = re.compile(r"\s+[|·•—–»-]\s+|\s*[|_｜]\s*")
+_HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _HIDDEN = frozenset(("script", "style", "template", "title"))
 
 
@@ -82,13 +83,13 @@ class _FlatPage:
         if tag in _HIDDEN:
             self._hidden += 1
         elif tag not in INLINE:
-            self._writer.start("p", attributes)
+            self._writer.start(tag if tag in _HEADINGS else "p", attributes)
 
     def end(self, tag: str) -> None:
         if tag in _HIDDEN:
             self._hidden = max(0, self._hidden - 1)
         elif tag not in INLINE:
-            self._writer.end(tag if tag in ("h1", "h2", "h3", "h4", "h5", "h6") else "p", None)
+            self._writer.end(tag if tag in _HEADINGS else "p", None)
 
     def data(self, text: str) -> None:
         if not self._hidden:

@@ -18,6 +18,8 @@ _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _BREAK = "\0"
 """Stands for `<br>` until white space is collapsed; a parsed page holds no NUL."""
 _DEEPEST_INDENT = 6
+_WRAPPERS = frozenset(("div", "p", "center", "header", "hgroup", "section"))
+"""Blocks that, inside a heading, are there for its looks."""
 # A line break between two Chinese or Japanese characters is none: their words are not set apart by spaces.
 _CJK_BREAK = re.compile(
     r"(?<=[\u3000-\u30ff\u3400-\u9fff\uff00-\uff65])\s*\n\s*(?=[\u3000-\u30ff\u3400-\u9fff\uff00-\uff65])"
@@ -43,6 +45,8 @@ class MarkdownWriter:
         self._term = ""
         self._quotes = 0
         self._pre = 0
+        self._heading = 0
+        """Level of the heading that is open, 0 outside of one."""
 
     def text(self, text: str) -> None:
         self._inline.append(text)
@@ -55,7 +59,10 @@ class MarkdownWriter:
             self._pre += tag == "pre"
         elif tag == "br":
             self._inline.append(_BREAK)
+        elif self._heading and tag in _WRAPPERS:
+            self._inline.append(" ")
         else:
+            self._end_heading()
             self._paragraph()
             return self._start_block(tag, element)
         return True
@@ -66,7 +73,9 @@ class MarkdownWriter:
         if self._pre:
             self._end_in_pre(tag, element)
         elif tag in _HEADINGS:
-            self._heading(_HEADINGS[tag])
+            self._end_heading()
+        elif self._heading and tag in _WRAPPERS:
+            self._inline.append(" ")
         elif tag == "dt":
             self._term = f"{self._term}\n{self._collapsed()}".strip()
         elif tag != "br":
@@ -75,6 +84,7 @@ class MarkdownWriter:
 
     def finish(self) -> str:
         """Return the whole text."""
+        self._end_heading()
         self._paragraph()
         self._open_term()
         return "".join(self.parts)
@@ -94,7 +104,9 @@ class MarkdownWriter:
             self._inline.append("^")
 
     def _start_block(self, tag: str, element: Any) -> bool:
-        if tag == "pre":
+        if tag in _HEADINGS:
+            self._heading = _HEADINGS[tag]
+        elif tag == "pre":
             self._pre = 1
         elif tag == "table":
             table = markdown_table(element)
@@ -169,7 +181,11 @@ class MarkdownWriter:
             term, self._term = self._term, ""
             self._write(term, BlockKind.ITEM)
 
-    def _heading(self, level: int) -> None:
+    def _end_heading(self) -> None:
+        """Write the heading that is open; a list or table inside it ends it as its own end does."""
+        level, self._heading = self._heading, 0
+        if not level:
+            return
         title = self._collapsed().replace("\n", " ").rstrip(_PERMALINK)
         if not title:
             return

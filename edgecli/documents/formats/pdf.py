@@ -6,7 +6,14 @@ import threading
 from typing import Any
 
 from edgecli.documents.formats.lines import HeadingStack
-from edgecli.documents.formats.pdf_layout import drop_furniture, heading_key, page_lines, paragraphs
+from edgecli.documents.formats.pdf_layout import (
+    drop_furniture,
+    heading_key,
+    is_item,
+    page_lines,
+    paragraphs,
+    section_level,
+)
 from edgecli.documents.schema import Block, BlockKind, DocumentError, Parsed
 
 # PDFium keeps state in globals: two threads inside it crash the process.
@@ -71,7 +78,7 @@ def _page_text(pdf: Any, number: int) -> str:
     try:
         text_page = page.get_textpage()
         try:
-            return text_page.get_text_bounded()
+            return text_page.get_text_range()
         finally:
             text_page.close()
     finally:
@@ -91,7 +98,7 @@ def _outline(pdf: Any) -> dict[int, list[Bookmark]]:
 
 
 def _assemble(pages: list[list[str]], outline: dict[int, list[Bookmark]]) -> tuple[str, list[Block]]:
-    """Join the pages; a line that is a bookmark's title becomes a heading."""
+    """Join the pages; a line that is a bookmark's title, or has a section's number, becomes a heading."""
     parts: list[str] = []
     blocks: list[Block] = []
     headings = HeadingStack()
@@ -99,14 +106,15 @@ def _assemble(pages: list[list[str]], outline: dict[int, list[Bookmark]]) -> tup
     for number, lines in enumerate(pages):
         bookmarks = {heading_key(title): (level, title) for level, title in outline.get(number, ())}
         for paragraph in paragraphs(lines, stops=bookmarks.keys()):
-            level, title = bookmarks.pop(heading_key(paragraph), (0, ""))
-            kind, text = BlockKind.PARAGRAPH, paragraph
+            level, title = bookmarks.pop(heading_key(paragraph), (section_level(paragraph), paragraph))
+            kind, text = BlockKind.ITEM if is_item(paragraph) else BlockKind.PARAGRAPH, paragraph
             if level:
                 kind, text = BlockKind.HEADING, "#" * level + " " + paragraph
                 headings.enter(level, title)
             if parts:
-                parts.append("\n\n")
-                length += 2
+                listed = kind is BlockKind.ITEM and blocks[-1].kind is BlockKind.ITEM
+                parts.append("\n" if listed else "\n\n")
+                length += len(parts[-1])
             parts.append(text)
             blocks.append(Block(length, length + len(text), kind, headings.path, number + 1))
             length += len(text)

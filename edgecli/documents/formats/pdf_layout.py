@@ -9,7 +9,15 @@ from collections.abc import Container, Iterator
 _EDGE = 2
 """Lines at the top and at the bottom of a page that may be furniture."""
 _FEWEST_PAGES = 3
-_DIGITS = re.compile(r"\d+")
+_LONGEST_FURNITURE = 90
+_NUMBER = re.compile(r"\d+|\b[ivxlc]+\b")
+_NUMBER_AT_START = re.compile(r"(\d{1,4})(?!\d|\.\d)")
+_NUMBER_AT_END = re.compile(r"(?<![\d.])(\d{1,4})$")
+_LEADERS = re.compile(r"(?: ?[.·…]){4,} ?")
+"""The dots between an entry of a table of contents and its page."""
+_LEADER = " … "
+_SECTION_NUMBER = re.compile(r"^\d+(?:\.\d+)*\.?")
+_NUMBERED = re.compile(r"(\d{1,2}(?:\.\d{1,2}){1,4})\.? +[^\W\d_][^…]{1,70}(?<![.,;:。，；：])")
 _PAGE_NUMBER = re.compile(
     r"[-–—\s|]*(?:page|seite|第)?\s*(?:\d{1,4}|[ivxlc]{1,7})\s*(?:页|頁|ページ)?\s*(?:(?:of|von|/|共)\s*\d{1,4}\s*(?:页|頁)?)?[-–—\s|]*",
     re.IGNORECASE,
@@ -24,22 +32,70 @@ _SHORT = 0.75
 
 def page_lines(text: str) -> list[str]:
     """Return the lines of a page without spaces at their ends; an empty line stays as a mark of a gap."""
-    return [" ".join(line.split()) for line in text.replace("\0", "").splitlines()]
+    return [
+        _LEADERS.sub(_LEADER, " ".join(line.split())).strip() for line in text.replace("\0", "").splitlines()
+    ]
 
 
 def heading_key(text: str) -> str:
-    """Return what a line and a bookmark's title have in common."""
-    return "".join(text.split()).casefold()
+    """Return what a line and a bookmark's title have in common; either may lack the section's number."""
+    key = "".join(text.split()).casefold()
+    return _SECTION_NUMBER.sub("", key) or key
+
+
+def section_level(line: str) -> int:
+    """Return the depth of a heading like `2.3 Naming` by its number, 0 for a line that is none."""
+    found = _NUMBERED.fullmatch(line)
+    return found[1].count(".") + 1 if found else 0
+
+
+def is_item(paragraph: str) -> bool:
+    """Tell a bullet, or an entry of a table of contents."""
+    return _BULLET.match(paragraph) is not None or _LEADER in paragraph
 
 
 def drop_furniture(pages: list[list[str]]) -> list[list[str]]:
-    """Remove page numbers, and lines that stand at the edge of most pages (numbers in them may differ)."""
+    """Remove page numbers and running heads.
+
+    These are lines at a page's edge that most pages have (numbers in them may differ), or that several pages
+    have beside a number which counts the pages.
+    """
     pages = [lines if any(lines) else [] for lines in pages]
     repeated: set[str] = set()
+    shift: int | None = None
     if len(pages) >= _FEWEST_PAGES:
-        counts = Counter(key for lines in pages for key in {_key(lines[index]) for index in _edge(lines)})
+        edges = [[lines[index] for index in _edge(lines)] for lines in pages]
+        counts = Counter(key for lines in edges for key in set(map(_key, lines)))
         repeated = {key for key, count in counts.items() if count * 2 > len(pages)}
+        shift = _page_shift(edges)
+        if shift is not None:
+            numbered = (
+                _key(line)
+                for page, lines in enumerate(edges)
+                for line in lines
+                if _shift(line, page) == shift
+            )
+            repeated |= {key for key, count in Counter(numbered).items() if count > 1}
     return [_without(lines, repeated) for lines in pages]
+
+
+def _shift(line: str, page: int) -> int | None:
+    """Return how far the number at an end of the line is from the page's position in the file."""
+    start, end = _NUMBER_AT_START.match(line), _NUMBER_AT_END.search(line)
+    found = end or start
+    return int(found[1]) - page if found else None
+
+
+def _page_shift(edges: list[list[str]]) -> int | None:
+    """Return the difference of printed and real page numbers, None where pages are not numbered."""
+    shifts = Counter(
+        shift
+        for page, lines in enumerate(edges)
+        for shift in {_shift(line, page) for line in lines}
+        if shift is not None
+    )
+    best, count = max(shifts.items(), key=lambda item: item[1], default=(0, 0))
+    return best if count * 2 > len(edges) else None
 
 
 def _without(lines: list[str], repeated: set[str]) -> list[str]:
@@ -48,7 +104,8 @@ def _without(lines: list[str], repeated: set[str]) -> list[str]:
     dropped = {
         index
         for index in edge
-        if _key(lines[index]) in repeated or (index in outermost and _PAGE_NUMBER.fullmatch(lines[index]))
+        if (len(lines[index]) <= _LONGEST_FURNITURE and _key(lines[index]) in repeated)
+        or (index in outermost and _PAGE_NUMBER.fullmatch(lines[index]))
     }
     return [line for index, line in enumerate(lines) if index not in dropped]
 
@@ -59,11 +116,11 @@ def _edge(lines: list[str]) -> list[int]:
 
 
 def _key(line: str) -> str:
-    return _DIGITS.sub("#", line).casefold()
+    return _NUMBER.sub("#", line).casefold()
 
 
 def paragraphs(lines: list[str], stops: Container[str]) -> Iterator[str]:
-    """Join lines into paragraphs; a line whose `heading_key` is in `stops` stays alone.
+    """Join lines into paragraphs; a heading stays alone: a line whose key is in `stops`, or a numbered one.
 
     A paragraph ends at a gap, before a bullet, and after a short line that ends a sentence.
     """
@@ -71,7 +128,7 @@ def paragraphs(lines: list[str], stops: Container[str]) -> Iterator[str]:
     usual = widths[len(widths) * 4 // 5] if widths else 0
     open_lines: list[str] = []
     for line in lines:
-        alone = heading_key(line) in stops
+        alone = heading_key(line) in stops or section_level(line) > 0 or _LEADER in line
         if open_lines and (
             not line or alone or _BULLET.match(line) or _ends_paragraph(open_lines[-1], usual)
         ):
