@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def routes() -> list[BaseRoute]:
     """Return the routes of this product.
 
-    Official clients send the id with `%2F` for its slashes, others as it is. Servers give the path decoded, so
-    one pattern takes both.
+    Official clients send the id with `%2F` for its slashes, others as it is. The path arrives decoded: one
+    pattern takes both.
     """
     return [
         Route("/client/v4/accounts/{account}/ai/run/{model:path}", run, methods=["POST"]),

@@ -49,7 +49,7 @@ class AiService:
 
     def __init__(self, models: Models, settings: Settings, *, verbose: bool = False) -> None:
         self._models = models
-        self._settings = settings
+        self.settings = settings
         self._generation: dict[str, EngineHost[GenerationEngine]] = {}
         self._embedding: dict[str, EngineHost[EmbeddingEngine]] = {}
         if verbose:
@@ -113,7 +113,7 @@ class AiService:
     async def _pieces(self, spec: ModelSpec, inputs: Mapping[str, Any]) -> AsyncGenerator[Piece]:
         from edgecli.ai.tasks import text_generation
 
-        wanted = self._settings.generation
+        wanted = self.settings.generation
         request = text_generation.to_request(
             text_generation.read_input(inputs), max_tokens=wanted.max_tokens, temperature=wanted.temperature
         )
@@ -200,7 +200,7 @@ class AiService:
         return hosts[spec.id]
 
     def _load(self, spec: ModelSpec, load: Callable[[ModelSpec, Path, Settings], Any]) -> Any:
-        return load(spec, self._models.store.get(spec).path, self._settings)
+        return load(spec, self._models.store.get(spec).path, self.settings)
 
     async def close(self) -> None:
         """End all engines and their threads."""

@@ -1,0 +1,80 @@
+"""Real templates on the conversations they take, and on those they refuse."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from llama_cpp.llama_chat_format import CHATML_CHAT_TEMPLATE, MISTRAL_INSTRUCT_CHAT_TEMPLATE
+
+from edgecli.ai.engines.chat_template import ChatTemplate, repair
+from edgecli.errors import EngineError, UsageError
+
+SYSTEM = {"role": "system", "content": "Be brief."}
+USER = {"role": "user", "content": "你好"}
+ASSISTANT = {"role": "assistant", "content": "您好！"}
+
+
+def test_chatml_takes_a_system_message_as_it_is() -> None:
+    assert ChatTemplate(CHATML_CHAT_TEMPLATE).render([SYSTEM, USER]) == (
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n你好<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+def test_mistral_gets_the_system_message_in_the_first_turn(caplog: pytest.LogCaptureFixture) -> None:
+    template = ChatTemplate(MISTRAL_INSTRUCT_CHAT_TEMPLATE, bos="<s>", eos="</s>")
+    with caplog.at_level(logging.WARNING, "edgecli.ai"):
+        text = template.render([SYSTEM, USER, ASSISTANT, USER, USER])
+    assert text == "<s>[INST] Be brief.\n\n你好 [/INST]您好！</s> [INST] 你好\n\n你好 [/INST]"
+    assert "roles must alternate" in caplog.text
+
+
+def test_mistral_takes_its_own_form_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    template = ChatTemplate(MISTRAL_INSTRUCT_CHAT_TEMPLATE, bos="<s>", eos="</s>")
+    assert template.render([USER, ASSISTANT, USER]).startswith("<s>[INST] 你好 [/INST]您好！</s>")
+    assert not caplog.records
+
+
+def test_what_cannot_be_repaired_is_a_usage_error() -> None:
+    template = ChatTemplate(MISTRAL_INSTRUCT_CHAT_TEMPLATE, bos="<s>", eos="</s>")
+    with pytest.raises(UsageError, match="roles must alternate") as caught:
+        template.render([ASSISTANT, USER])
+    assert (caught.value.status, caught.value.cf_code) == (400, 5006)
+
+
+def test_repair_loses_no_text() -> None:
+    late = {"role": "system", "content": "And polite."}
+    assert repair([SYSTEM, USER, USER, ASSISTANT, ASSISTANT, late]) == [
+        {"role": "user", "content": "Be brief.\n\nAnd polite.\n\n你好\n\n你好"},
+        {"role": "assistant", "content": "您好！\n\n您好！"},
+    ]
+    assert repair([SYSTEM]) == [{"role": "user", "content": "Be brief."}]
+
+
+def test_base_models_continue_the_text() -> None:
+    assert ChatTemplate(None).render([USER]) == "你好\n\n"
+
+
+def test_names_that_templates_expect() -> None:
+    source = (
+        "{{ strftime_now('%Y')|length }}{{ ['<é>']|tojson }}{% for m in messages %}{% break %}x{% endfor %}"
+    )
+    assert ChatTemplate(source).render([USER]) == '4["<é>"]'
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{% for i in range(10**9) %}{% endfor %}",
+        "{{ messages.pop() }}",
+    ],
+)
+def test_templates_are_not_trusted(source: str) -> None:
+    with pytest.raises(UsageError):
+        ChatTemplate(source).render([USER])
+
+
+def test_a_template_that_is_no_jinja() -> None:
+    with pytest.raises(EngineError, match="line 2"):
+        ChatTemplate("ok\n{% if %}")

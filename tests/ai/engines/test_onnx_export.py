@@ -1,0 +1,53 @@
+"""The conversion to ONNX, on a network of a few kilobytes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecli.ai.engines.onnx import OnnxEmbedding
+from edgecli.ai.engines.onnx_export import export
+from edgecli.ai.engines.sentence_transformers import SentenceTransformersEmbedding
+from edgecli.errors import EngineError
+
+pytestmark = [pytest.mark.models, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def small_model(embedding_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT with random weights and the starter model's tokenizer."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("small") / "model"
+    source = next(embedding_folder.rglob("modules.json")).parent
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.safetensors", "onnx"))
+    torch.manual_seed(1)
+    config = BertConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
+    BertModel(config).save_pretrained(folder)
+    pooling = folder / "1_Pooling" / "config.json"
+    pooling.write_text('{"word_embedding_dimension": 32, "pooling_mode_cls_token": true}', encoding="utf-8")
+    return folder
+
+
+def test_the_graph_runs_on_other_shapes_than_it_was_traced_with(small_model: Path) -> None:
+    export(small_model, small_model / "onnx" / "model.onnx")
+    assert sorted(path.name for path in (small_model / "onnx").iterdir()) == ["model.onnx", "model.onnx.data"]
+    onnx, reference = OnnxEmbedding(small_model), SentenceTransformersEmbedding(small_model, device="cpu")
+    texts = ["a", "退款需要五个工作日。" * 3, "many words " * 100, " . ", "x y z"] * 5
+    assert onnx.pooling == "cls"
+    assert onnx.dimensions == 32
+    assert np.allclose(onnx.embed(texts), reference.embed(texts), atol=1e-4)
+
+
+def test_a_failure_says_why_and_leaves_nothing(small_model: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(small_model, tmp_path / "model", ignore=shutil.ignore_patterns("onnx")))
+    (folder / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(EngineError, match="failed") as caught:
+        export(folder, folder / "onnx")
+    assert caught.value.code == "export_failed"
+    assert "safetensors" in caught.value.details["log"].lower()
+    assert list((folder / "onnx").iterdir()) == []
