@@ -83,16 +83,12 @@ class _Timer:
 
 def _inputs(prompt: str | None, given: str | None, system: str | None, *, generates: bool) -> dict[str, Any]:
     if given == "-" and prompt == "-":
-        raise UsageError(
-            "Both the prompt and --input are to come from stdin.", hint="Give one of them in place."
-        )
+        raise UsageError("Both the prompt and --input are to come from stdin.", hint="Give one of them in place.")
     inputs = _parse_input(given) if given is not None else {}
     if prompt == "-" or (prompt is None and given is None and not sys.stdin.isatty()):
         prompt = sys.stdin.read()
     if prompt is None and given is None:
-        raise UsageError(
-            "There is no prompt.", hint='Give one: `edgecli ai run MODEL "…"`, or --input with JSON.'
-        )
+        raise UsageError("There is no prompt.", hint='Give one: `edgecli ai run MODEL "…"`, or --input with JSON.')
     if not generates:
         return inputs if prompt is None else inputs | {"text": prompt}
     if system is not None:

@@ -52,9 +52,7 @@ class EngineHost(Generic[EngineT]):
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    async def iterate(
-        self, start: Callable[[EngineT, threading.Event], Iterator[Item]]
-    ) -> AsyncGenerator[Item]:
+    async def iterate(self, start: Callable[[EngineT, threading.Event], Iterator[Item]]) -> AsyncGenerator[Item]:
         """Run a blocking iterator in the engine's thread and yield its items as they come.
 
         `start` is given an event that is set when the caller stops early; the iterator then has to end soon.

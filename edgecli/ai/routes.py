@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from edgecli.ai.tasks.validation import bad_input
 from edgecli.errors import UsageError
 from edgecli.models.schema import Task
 from edgecli.server.envelope import ok, read_json, sse
@@ -34,7 +33,10 @@ async def run(request: Request) -> Response:
     """Run the model of the path on the body; `"stream": true` answers with Server-Sent Events."""
     inputs = await read_json(request)
     if not isinstance(inputs, dict):
-        raise bad_input(f"Type mismatch of '/', '{type(inputs).__name__}' not in 'object'")
+        raise UsageError(
+            f"AiError: Bad input: Error: Type mismatch of '/', '{type(inputs).__name__}' not in 'object'",
+            code="bad_input",
+        )
     service = _service(request)
     model: str = request.path_params["model"]
     response = await _answer(service, model, inputs)

@@ -117,9 +117,7 @@ class AiService:
         request = text_generation.to_request(
             text_generation.read_input(inputs), max_tokens=wanted.max_tokens, temperature=wanted.temperature
         )
-        pieces = self._generation_host(spec).iterate(
-            lambda engine, cancelled: engine.generate(request, cancelled)
-        )
+        pieces = self._generation_host(spec).iterate(lambda engine, cancelled: engine.generate(request, cancelled))
         async with aclosing(pieces):
             async for piece in pieces:
                 yield piece
@@ -145,9 +143,7 @@ class AiService:
     async def warm(self, model: str) -> dict[str, Any]:
         """Load a model now and return what `describe` says of it."""
         spec = self.spec(model)
-        host = (
-            self._generation_host(spec) if spec.task is Task.TEXT_GENERATION else self._embedding_host(spec)
-        )
+        host = self._generation_host(spec) if spec.task is Task.TEXT_GENERATION else self._embedding_host(spec)
         await host.engine()
         return self.describe(model)
 

@@ -77,9 +77,7 @@ class ChatTemplate:
         from jinja2 import TemplateError
 
         try:
-            return self._template.render(
-                messages=[dict(message) for message in messages], **self._constants
-            ), ""
+            return self._template.render(messages=[dict(message) for message in messages], **self._constants), ""
         except (TemplateError, TypeError, KeyError, ValueError, OverflowError) as error:
             return None, str(error) or type(error).__name__
 

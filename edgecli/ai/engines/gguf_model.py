@@ -128,9 +128,7 @@ class GgufModel:
         tokens = (ctypes.c_int32 * room)()
         count = self.lib.llama_tokenize(self.vocab, data, len(data), tokens, room, begin, special)
         if count < 0:
-            raise EngineError(
-                f"llama.cpp could not tokenize a text of {len(text)} characters.", code="tokenize_failed"
-            )
+            raise EngineError(f"llama.cpp could not tokenize a text of {len(text)} characters.", code="tokenize_failed")
         return list(tokens[:count])
 
     def piece(self, token: int) -> bytes:
@@ -140,9 +138,7 @@ class GgufModel:
             count = self.lib.llama_token_to_piece(self.vocab, token, buffer, room, 0, False)
             if count >= 0:
                 return buffer.raw[:count]
-        raise EngineError(
-            f"Token {token} of `{self.file.name}` is longer than 4096 bytes.", code="token_too_long"
-        )
+        raise EngineError(f"Token {token} of `{self.file.name}` is longer than 4096 bytes.", code="token_too_long")
 
     def ends(self, token: int) -> bool:
         """Tell whether the model says with `token` that its answer is complete."""

@@ -30,9 +30,7 @@ class LlamaCppGeneration:
 
     name = "llama_cpp"
 
-    def __init__(
-        self, path: Path, *, context: int = 0, gpu_layers: int = -1, threads: int | None = None
-    ) -> None:
+    def __init__(self, path: Path, *, context: int = 0, gpu_layers: int = -1, threads: int | None = None) -> None:
         """Load the `*.gguf` below `path`.
 
         `context` 0 takes the model's own, at most 8192 tokens; `gpu_layers` -1 puts all that fit on a GPU.

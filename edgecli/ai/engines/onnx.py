@@ -64,9 +64,7 @@ class OnnxEmbedding:
 
         def measure(slab: Sequence[str]) -> tuple[list[int], Callable[[list[int]], Vectors]]:
             encodings = self._tokenizer.encode(slab)
-            return [len(item) for item in encodings], lambda batch: self._run(
-                [encodings[i] for i in batch], mode
-            )
+            return [len(item) for item in encodings], lambda batch: self._run([encodings[i] for i in batch], mode)
 
         return embed_in_batches(texts, dimensions=self.dimensions, budget=self._batch_tokens, measure=measure)
 

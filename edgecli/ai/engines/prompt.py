@@ -57,9 +57,7 @@ class PromptMaker:
         tokens: list[int] = []
         position = 0
         for match in _MARK.finditer(text):
-            tokens += self._model.tokenize(
-                text[position : match.start()], special=True, begin=begin and not tokens
-            )
+            tokens += self._model.tokenize(text[position : match.start()], special=True, begin=begin and not tokens)
             tokens += self._model.tokenize(hidden[int(match.group(1))], special=False)
             position = match.end()
         return tokens + self._model.tokenize(text[position:], special=True, begin=begin and not tokens)

@@ -52,9 +52,7 @@ class SentenceTransformersEmbedding:
             ) from error
         # Prefixes are the callers' choice; one from the files would go before queries and texts alike.
         self._model.default_prompt_name = None
-        self.device = (
-            f"{chosen} {torch.cuda.get_device_name(chosen)}" if chosen.startswith("cuda") else chosen
-        )
+        self.device = f"{chosen} {torch.cuda.get_device_name(chosen)}" if chosen.startswith("cuda") else chosen
         self._tokenizer = TextTokenizer(self._files, beside=path / "onnx")
         self.pooling = choose_pooling(None, self._files, pooling)
         self._batch_tokens = batch_tokens

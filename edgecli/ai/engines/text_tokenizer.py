@@ -51,9 +51,7 @@ class TextTokenizer:
 
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
         """Return the tokens that the model sees: cut to its length, special tokens added."""
-        encodings = self._tokenizer.encode_batch_fast(
-            [self._clean(text) for text in texts], add_special_tokens=False
-        )
+        encodings = self._tokenizer.encode_batch_fast([self._clean(text) for text in texts], add_special_tokens=False)
         for encoding in encodings:
             encoding.truncate(self.max_tokens)
         return [self._tokenizer.post_process(encoding) for encoding in encodings]
@@ -61,15 +59,11 @@ class TextTokenizer:
     def count(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text, without special tokens and uncut."""
         cleaned = [self._clean(text) for text in texts]
-        return [
-            len(encoding) for encoding in self._tokenizer.encode_batch_fast(cleaned, add_special_tokens=False)
-        ]
+        return [len(encoding) for encoding in self._tokenizer.encode_batch_fast(cleaned, add_special_tokens=False)]
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """Return the span in characters of each token, without special tokens and uncut."""
         cleaned = self._clean(text)
-        if len(cleaned) != len(
-            text
-        ):  # lowering `İ` gives two characters: positions must stay those of `text`
+        if len(cleaned) != len(text):  # lowering `İ` gives two characters: positions must stay those of `text`
             cleaned = text.encode("utf-8", "replace").decode("utf-8")
         return self._tokenizer.encode(cleaned, add_special_tokens=False).offsets

@@ -47,17 +47,11 @@ class TextGenerationInput(TaskInput):
     @model_validator(mode="after")
     def _one_of_two(self) -> TextGenerationInput:
         if self.prompt is None and self.messages is None:
-            raise ValueError(
-                "oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt' or 'messages'"
-            )
+            raise ValueError("oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt' or 'messages'")
         if self.prompt is not None and self.messages is not None:
-            raise ValueError(
-                "oneOf at '/' not met, 2 matches: '/prompt' and '/messages' are mutually exclusive"
-            )
+            raise ValueError("oneOf at '/' not met, 2 matches: '/prompt' and '/messages' are mutually exclusive")
         if self.raw and self.prompt is None:
-            raise ValueError(
-                "'/raw' is true: it sends '/prompt' without a template and cannot go with '/messages'"
-            )
+            raise ValueError("'/raw' is true: it sends '/prompt' without a template and cannot go with '/messages'")
         return self
 
 

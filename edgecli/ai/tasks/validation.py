@@ -56,9 +56,7 @@ def _say(problem: Any) -> str:
     if kind.endswith("_type"):
         wanted = {"int": "integer", "float": "number", "bool": "boolean", "list": "array", "dict": "object"}
         name = kind.removesuffix("_type")
-        return (
-            f"Type mismatch of '{place}', '{_json_type(problem['input'])}' not in '{wanted.get(name, name)}'"
-        )
+        return f"Type mismatch of '{place}', '{_json_type(problem['input'])}' not in '{wanted.get(name, name)}'"
     said = problem["msg"].lower().replace(" after validation", "")
     return f"'{place}' is {_shown(problem['input'])}: {said}"
 
