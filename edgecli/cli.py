@@ -50,7 +50,7 @@ class Common:
             load = config.load_project if required else config.load_project_or_default
             self._project = load(cwd=self.cwd, config=self.config, env=self.env)
             for diagnostic in self._project.diagnostics:
-                console.warn(diagnostic.message)
+                console.warn(diagnostic.describe())
         return self._project
 
     def client(self, *, project: bool = True) -> Client:
@@ -206,7 +206,8 @@ class EdgeTyper(typer.Typer):
         super().__init__(**(settings | kwargs))
 
     def command(self, name: str | None = None, **kwargs: Any) -> Callable[..., Any]:
-        return super().command(name, **({"cls": EdgeCommand} | kwargs))
+        kwargs.setdefault("cls", EdgeCommand)
+        return super().command(name, **kwargs)
 
 
 def run(app: typer.Typer, argv: list[str] | None = None) -> int:

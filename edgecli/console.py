@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -189,7 +189,7 @@ class QuietProgress:
 
 
 @contextmanager
-def progress(*columns: Any) -> Iterator[Progress | QuietProgress]:
+def progress(*columns: Any) -> Generator[Progress | QuietProgress]:
     """Show progress on stderr while the block runs, if stderr is a terminal."""
     if not sys.stderr.isatty():
         yield QuietProgress()

@@ -80,7 +80,7 @@ class Exchange:
     def __init__(self, body: bytes) -> None:
         self.status = 0
         self._body: bytes | None = body
-        self._pieces: queue.SimpleQueue[bytes | None | BaseException] = queue.SimpleQueue()
+        self._pieces: queue.SimpleQueue[bytes | BaseException | None] = queue.SimpleQueue()
         self._started = threading.Event()
         self._failure: BaseException | None = None
         self.cancel: Any = None
@@ -123,9 +123,7 @@ class Exchange:
             self.close()
             raise
         if self._failure is not None:
-            raise EdgeError(
-                f"The app failed before it answered: {self._failure}", code="internal"
-            ) from self._failure
+            raise EdgeError(f"The app failed before it answered: {self._failure}", code="internal") from self._failure
 
     def chunks(self) -> Iterator[bytes]:
         while True:

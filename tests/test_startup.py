@@ -42,7 +42,14 @@ def modules_after(*arguments: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--help",), ("--version",), ("--json", "--help"), ("models", "--help"), ("vectorize", "--help"), ("rag", "ask", "-h")],
+    [
+        ("--help",),
+        ("--version",),
+        ("--json", "--help"),
+        ("models", "--help"),
+        ("vectorize", "--help"),
+        ("rag", "ask", "-h"),
+    ],
 )
 def test_help_and_version_import_nothing_heavy(arguments: tuple[str, ...]) -> None:
     assert modules_after(*arguments) & HEAVY == set()

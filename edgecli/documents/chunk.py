@@ -18,9 +18,7 @@ __all__ = ["TokenCounter", "chunk_document"]
 _MEANING = re.compile(r"[^\W_]|[\u2600-\u27bf\U0001f000-\U0001faff]")
 
 
-def chunk_document(
-    document: Document, *, tokens: TokenCounter, chunk_tokens: int, overlap_tokens: int
-) -> list[Chunk]:
+def chunk_document(document: Document, *, tokens: TokenCounter, chunk_tokens: int, overlap_tokens: int) -> list[Chunk]:
     """Cut the document into chunks of at most `chunk_tokens` tokens, in reading order.
 
     A chunk belongs to one section, or to several small neighbours that fit together; its heading is the path
@@ -29,9 +27,7 @@ def chunk_document(
     Raises ValueError for a cap below 1 or an overlap that is negative or not below the cap.
     """
     if chunk_tokens < 1 or not 0 <= overlap_tokens < chunk_tokens:
-        raise ValueError(
-            f"chunk_tokens is {chunk_tokens}, overlap_tokens {overlap_tokens}: want 0 <= overlap < chunk"
-        )
+        raise ValueError(f"chunk_tokens is {chunk_tokens}, overlap_tokens {overlap_tokens}: want 0 <= overlap < chunk")
     text = document.text
     blocks = [block for block in document.blocks if _MEANING.search(text, block.start, block.end)]
     if not blocks:
@@ -51,9 +47,7 @@ def chunk_document(
     return chunks
 
 
-def _append(
-    chunks: list[Chunk], document: Document, start: int, end: int, heading: str, index: TokenIndex
-) -> None:
+def _append(chunks: list[Chunk], document: Document, start: int, end: int, heading: str, index: TokenIndex) -> None:
     piece = document.text[start:end]
     start += len(piece) - len(piece.lstrip())
     piece = piece.strip()

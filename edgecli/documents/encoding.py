@@ -89,11 +89,7 @@ def _utf16(data: bytes) -> tuple[str, str] | None:
 
 def _declared(data: bytes, markup: bool) -> tuple[str, str] | None:
     head = data[:_HEAD]
-    found = (
-        (_META.search(head) or _XML.match(head))
-        if markup
-        else _COOKIE.search(b"\n".join(head.split(b"\n")[:2]))
-    )
+    found = (_META.search(head) or _XML.match(head)) if markup else _COOKIE.search(b"\n".join(head.split(b"\n")[:2]))
     if not found:
         return None
     try:

@@ -34,9 +34,7 @@ def sentence_ends(text: str, start: int, end: int) -> list[int]:
         if stop["cjk"] is None:
             if following == position and not _is_cjk(text[position]):
                 continue
-            if text[following].islower() or (
-                stop["latin"] == "." and _abbreviated(text, start, stop.start())
-            ):
+            if text[following].islower() or (stop["latin"] == "." and _abbreviated(text, start, stop.start())):
                 continue
         elif following > position and _goes_on(stop["cjk"], text[following]):
             continue
@@ -60,11 +58,7 @@ def _skip_spaces(text: str, position: int, end: int) -> int:
 
 def _is_cjk(character: str) -> bool:
     """Tell Chinese characters, kana, hangul and full-width forms: no space separates their sentences."""
-    return (
-        "\u3040" <= character <= "\u9fff"
-        or "\uac00" <= character <= "\ud7a3"
-        or "\uff00" <= character <= "\uffef"
-    )
+    return "\u3040" <= character <= "\u9fff" or "\uac00" <= character <= "\ud7a3" or "\uff00" <= character <= "\uffef"
 
 
 def _abbreviated(text: str, start: int, stop: int) -> bool:

@@ -64,9 +64,7 @@ def _bare(headings: list[Block]) -> Unit:
     return Unit(headings[0].start, headings[-1].end, headings[-1].end, False)
 
 
-def _append_headings(
-    units: list[Unit], headings: list[Block], text: str, tokens: TokenIndex, size: int
-) -> None:
+def _append_headings(units: list[Unit], headings: list[Block], text: str, tokens: TokenIndex, size: int) -> None:
     """Put the headings that end a document into its last unit, which is cut where they need the room."""
     last, end = units.pop(), headings[-1].end
     room = size - tokens.count(last.end, end)

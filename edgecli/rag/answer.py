@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from edgecli.errors import UsageError
-from edgecli.rag.citations import Passages, SentenceStream, Statement
-from edgecli.rag.lexical import terms
-from edgecli.rag.schema import Answer, AskRequest, Dropped, Hit, QueryRequest, Source
+from edgecli.rag.citations import SentenceStream, Statement, judge, read_markers
+from edgecli.rag.evidence import Evidence
+from edgecli.rag.lexical import cjk_share, terms
+from edgecli.rag.schema import Answer, AskRequest, Dropped, Hit, Method, QueryRequest, QueryResult, Source
 
 if TYPE_CHECKING:
+    from edgecli.ai.engines.embedding import Vectors
     from edgecli.ai.service import AiService
     from edgecli.config.project import Project
     from edgecli.rag.retrieve import RetrievalService
@@ -26,6 +29,8 @@ MIN_SIMILARITY = 0.3
 """Cosine similarity from which a passage counts as evidence, whatever its words."""
 MIN_WORD_SHARE = 0.5
 """Share of the question's words that a passage must hold to count as evidence without that similarity."""
+PATIENCE = 2
+"""Unsupported statements in a row after which the model is not listened to any longer."""
 NO_EVIDENCE = "I found nothing about this in the documents of this index."
 NO_EVIDENCE_CHINESE = "在这个索引的文档中没有找到相关内容。"
 
@@ -49,15 +54,16 @@ class AnswerService:
     async def stream(self, request: AskRequest) -> AsyncIterator[dict[str, Any]]:
         """Answer a question: yield `sources`, then pieces of the answer as `response`, then `done` with it all.
 
-        A piece is a whole sentence with the citations that hold. Without evidence the model is not asked, and
-        the answer says so. Raises UsageError for an empty question.
+        A piece is a whole sentence with the citations that hold; sentences that no source supports are left out
+        and listed. If nothing is left, the sentences that fit the question best are quoted. Without evidence the
+        model is not asked, and the answer says so. Raises UsageError for an empty question.
         """
         started = time.perf_counter()
         if not request.question.strip():
             raise UsageError("The question is empty.", hint='Ask something: `edgecli rag ask "…"`.', code="empty_query")
         model = request.model or self._settings.generation_model
         found = await self._retrieve(request)
-        evidence = [hit for hit in found if is_evidence(hit, request.question)]
+        evidence = [hit for hit in found.hits if is_evidence(hit, request.question)]
         chosen, dropped = await self._fit(model, evidence)
         sources = [_source(number, hit) for number, hit in enumerate(chosen, start=1)]
         retrieved = time.perf_counter()
@@ -66,19 +72,20 @@ class AnswerService:
             "sources": [source.model_dump() for source in sources],
             "dropped": [one.model_dump() for one in dropped],
         }
-        draft = _Draft(Passages([f"{source.heading}\n{source.text}" for source in sources]))
+        draft = await self._draft(request, found.embedding_model, sources)
         if sources:
             async for piece in self._generate(model, request, sources, draft):
                 yield {"response": piece}
-        else:
-            draft.say(Statement(_no_evidence(request.question), (), substantive=False))
-            yield {"response": draft.text()}
+        if draft.method == "none":
+            for piece in draft.quote(request.question):
+                yield {"response": piece}
         answer = Answer(
             answer=draft.text().strip(),
+            method=draft.method,
             sources=sources,
             cited=draft.cited(),
             grounded=draft.grounded(),
-            unsupported=draft.unsupported(),
+            unsupported=draft.unsupported,
             dropped=dropped,
             model=self._ai.spec(model).display_name,
             usage=draft.usage,
@@ -90,8 +97,19 @@ class AnswerService:
         )
         yield {"event": "done", **answer.model_dump()}
 
-    async def _retrieve(self, request: AskRequest) -> list[Hit]:
-        result = await self._retrieval.query(
+    async def _draft(self, request: AskRequest, embedding_model: str, sources: Sequence[Source]) -> _Draft:
+        """Prepare the check of the answer: the sources' sentences and the question, embedded."""
+        multilingual = "multilingual" in self._ai.spec(embedding_model).capabilities
+        evidence = Evidence([(one.heading, one.text) for one in sources], understands_cjk=multilingual)
+        question: Vectors | None = None
+        if evidence.sentences:
+            vectors = await self._ai.embed(embedding_model, [*evidence.sentences, request.question])
+            evidence.attach(vectors[:-1])
+            question = vectors[-1]
+        return _Draft(evidence, question, embedding_model, len(sources))
+
+    async def _retrieve(self, request: AskRequest) -> QueryResult:
+        return await self._retrieval.query(
             QueryRequest(
                 query=_search_text(request),
                 index=request.index,
@@ -100,7 +118,6 @@ class AnswerService:
                 filter=request.filter,
             )
         )
-        return result.hits
 
     async def _fit(self, model: str, hits: Sequence[Hit]) -> tuple[list[Hit], list[Dropped]]:
         """Keep the best passages that fit into the token budget, whole; say which do not."""
@@ -127,38 +144,87 @@ class AnswerService:
         }
         if request.seed is not None:
             inputs["seed"] = request.seed
-        sentences = SentenceStream()
-        async for event in self._ai.stream(model, inputs):
-            draft.usage = event.get("usage") or draft.usage
-            for sentence in sentences.push(event.get("response") or ""):
-                yield draft.say(draft.passages.check(sentence))
-        for sentence in sentences.finish():
-            yield draft.say(draft.passages.check(sentence))
+        async with aclosing(self._sentences(model, inputs, draft)) as sentences:
+            async for sentence in sentences:
+                text, claimed = read_markers(sentence)
+                vector = (await self._ai.embed(draft.embedding_model, [text]))[0] if text.strip() else None
+                if piece := draft.say(text, claimed, vector):
+                    yield piece
+                if draft.lost:
+                    return
+
+    async def _sentences(self, model: str, inputs: dict[str, Any], draft: _Draft) -> AsyncGenerator[str]:
+        stream = SentenceStream()
+        async with aclosing(self._ai.stream(model, inputs)) as events:
+            async for event in events:
+                draft.usage = event.get("usage") or draft.usage
+                for sentence in stream.push(event.get("response") or ""):
+                    yield sentence
+        for sentence in stream.finish():
+            yield sentence
 
 
 class _Draft:
-    """The answer as far as it has been said."""
+    """The answer as far as it has been said. What the sources contradict or do not hold is left out."""
 
-    def __init__(self, passages: Passages) -> None:
-        self.passages = passages
+    def __init__(self, evidence: Evidence, question: Vectors | None, embedding_model: str, sources: int) -> None:
+        self.embedding_model = embedding_model
         self.usage: dict[str, Any] = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-        self._statements: list[Statement] = []
+        self.unsupported: list[str] = []
+        self.method: Method = "none"
+        self.lost = False
+        """Whether the model has left the sources, so that asking it further is of no use."""
+        self._evidence = evidence
+        self._question = question
+        self._sources = sources
+        self._said: list[Statement] = []
+        self._opening = ""
+        self._in_a_row = 0
 
-    def say(self, statement: Statement) -> str:
-        self._statements.append(statement)
-        return statement.marked()
+    def say(self, text: str, claimed: list[int], vector: Vectors | None) -> str:
+        """Take the model's next sentence; return what of it may be shown."""
+        statement = judge(text, claimed, self._evidence.support(text, vector), sources=self._sources)
+        if statement.kind == "empty":
+            self._opening += text
+            return ""
+        if any(_same(statement.text, earlier.text) for earlier in self._said):
+            self.lost = True
+            return ""
+        if statement.kind == "unsupported":
+            self.unsupported.append(text.strip())
+            self._in_a_row += 1
+            self.lost = self._in_a_row >= PATIENCE
+            return ""
+        opening, self._opening, self._in_a_row = self._opening, "", 0
+        self.method = "generated"
+        if opening.strip():
+            self._said.append(Statement(opening, (), "empty"))
+        self._said.append(statement)
+        return opening + statement.marked()
+
+    def quote(self, question: str) -> Iterator[str]:
+        """Let the sources speak where the model had nothing to say that they hold."""
+        quotes = self._evidence.quotes(question, self._question)
+        for number, sentence in quotes:
+            self._said.append(Statement(f"“{sentence}”\n", (number,), "supported"))
+            self.method = "quoted"
+            yield self._said[-1].marked()
+        if not quotes:
+            self._said.append(Statement(_no_evidence(question), (), "empty"))
+            yield self._said[-1].marked()
 
     def text(self) -> str:
-        return "".join(statement.marked() for statement in self._statements)
+        return "".join(statement.marked() for statement in self._said)
 
     def cited(self) -> list[int]:
-        return sorted({number for statement in self._statements for number in statement.cited})
-
-    def unsupported(self) -> list[str]:
-        return [one.text.strip() for one in self._statements if one.substantive and not one.cited]
+        return sorted({number for statement in self._said for number in statement.cited})
 
     def grounded(self) -> bool:
-        return bool(self.cited()) and not self.unsupported()
+        return bool(self.cited()) and all(one.kind in ("supported", "empty") for one in self._said)
+
+
+def _same(one: str, other: str) -> bool:
+    return terms(one) == terms(other)
 
 
 def is_evidence(hit: Hit, question: str) -> bool:
@@ -171,8 +237,7 @@ def is_evidence(hit: Hit, question: str) -> bool:
 
 
 def _no_evidence(question: str) -> str:
-    chinese = any("\u4e00" <= character <= "\u9fff" for character in question)
-    return NO_EVIDENCE_CHINESE if chinese else NO_EVIDENCE
+    return NO_EVIDENCE_CHINESE if cjk_share(question) > 0.3 else NO_EVIDENCE
 
 
 def _search_text(request: AskRequest) -> str:

@@ -1,26 +1,19 @@
-"""Check what an answer says, and what it cites, against the passages that were retrieved.
-
-A statement (a sentence of the answer) is supported by a passage if most of its words, and every number in it,
-stand in the passage. That is a check of words, not of meaning: it is strict with inventions and blind to a wrong
-combination of right words.
-"""
+"""Citations: cut an answer into statements as it comes, read its markers, and write those that hold."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edgecli.rag.evidence import Support
 from edgecli.rag.lexical import normalise, terms
-
-SUPPORT_SHARE = 0.6
-"""Share of a statement's words that a passage must hold to support it."""
 
 _MARKER_PATTERN = r"\s*[\[【](?:source\s*)?({number}(?:\s*[,，、]\s*{number})*)[\]】]".replace("{number}", r"\d{1,3}")
 _MARKER = re.compile(_MARKER_PATTERN, re.IGNORECASE)
-_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _SENTENCE_END = re.compile(
-    rf"(?<=[.!?])[\"')]*(?:{_MARKER_PATTERN})*\s+|(?<=[。！？；])[”’）」』]*(?:{_MARKER_PATTERN})*\s*|\n+", re.IGNORECASE
+    rf"(?<=[.!?])[\"')]*(?:{_MARKER_PATTERN})*\s+|(?<=[。！？；])[”’）」』]*(?:{_MARKER_PATTERN})*\s*|\n+",
+    re.IGNORECASE,
 )
 
 
@@ -31,75 +24,46 @@ class Statement:
     text: str
     """Without citation markers, with the white space that followed it."""
     cited: tuple[int, ...]
-    """Numbers of the sources that support it, from 1; empty if none does."""
-    substantive: bool
-    """Whether it says something that needs support: not a lone word, an opening or a question."""
+    """Numbers of the sources that are cited for it, from 1."""
+    kind: str
+    """`supported`; `unverified`: in a script that the sources do not have, so the check cannot speak;
+    `unsupported`; `empty`: it says nothing that needs support, such as an opening."""
 
     def marked(self) -> str:
-        """Return the text with its citations, before the white space."""
+        """Return the text with its citations, before the full stop and the white space."""
         if not self.cited:
             return self.text
         body = self.text.rstrip()
+        space = self.text[len(body) :]
         end = ""
         if body and body[-1] in ".!?。！？":
             body, end = body[:-1], body[-1]
         markers = "".join(f"[{number}]" for number in self.cited)
-        return f"{body} {markers}{end}{self.text[len(self.text.rstrip()):]}"
+        return f"{body} {markers}{end}{space}"
 
 
-def stem(word: str) -> str:
-    """Cut the commonest English endings, so that `refunds` supports `refund`."""
-    for ending in ("ing", "ed", "es", "s"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word.removesuffix(ending).rstrip("e")
-    return word.rstrip("e") if len(word) > 3 else word
+def read_markers(sentence: str) -> tuple[str, list[int]]:
+    """Return a sentence without its citation markers, and the numbers that they name."""
+    claimed = [int(number) for group in _MARKER.findall(sentence) for number in re.findall(r"\d+", normalise(group))]
+    return _MARKER.sub("", sentence), claimed
 
 
-class Passages:
-    """The sources of one answer, ready to be compared with statements."""
+def judge(text: str, claimed: list[int], support: Support, *, sources: int) -> Statement:
+    """Decide what is cited for a statement.
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._words = [frozenset(stem(term) for term in terms(text)) for text in texts]
-        self._numbers = [frozenset(_numbers(text)) for text in texts]
-
-    def __len__(self) -> int:
-        return len(self._words)
-
-    def support(self, statement: str) -> list[float]:
-        """Return, for each source, the share of the statement's words that it holds; 0 where a number is missing."""
-        words = {stem(term) for term in terms(statement)}
-        numbers = set(_numbers(statement))
-        if not words:
-            return [0.0] * len(self)
-        return [
-            len(words & held) / len(words) if numbers <= figures else 0.0
-            for held, figures in zip(self._words, self._numbers, strict=True)
-        ]
-
-    def check(self, sentence: str) -> Statement:
-        """Check one sentence of an answer: its markers are kept where the source supports it.
-
-        Where the model cited nothing, or a source that does not hold the statement, the best source that does
-        hold it is cited instead.
-        """
-        claimed = [
-            int(number) for group in _MARKER.findall(sentence) for number in re.findall(r"\d+", normalise(group))
-        ]
-        text = _MARKER.sub("", sentence)
-        shares = self.support(text)
-        supporting = [number for number, share in enumerate(shares, 1) if share >= SUPPORT_SHARE]
-        kept = tuple(dict.fromkeys(number for number in claimed if number in supporting))
-        if not kept and supporting:
-            kept = (max(supporting, key=lambda number: shares[number - 1]),)
-        return Statement(text, kept, _substantive(text))
+    A source that the model named is kept if it holds the statement; otherwise the one that holds it best is cited
+    instead; a number that names no source is dropped.
+    """
+    if not _says_something(text):
+        return Statement(text, (), "empty")
+    valid = [number for number in dict.fromkeys(claimed) if 1 <= number <= sources]
+    if not support.comparable:
+        return Statement(text, tuple(valid), "unverified")
+    kept = tuple(number for number in valid if number in support.sources) or support.sources[:1]
+    return Statement(text, kept, "supported" if kept else "unsupported")
 
 
-def _numbers(text: str) -> Iterator[str]:
-    for number in _NUMBER.findall(normalise(text)):
-        yield number.replace(",", "").rstrip(".:")
-
-
-def _substantive(text: str) -> bool:
+def _says_something(text: str) -> bool:
     stripped = text.strip()
     return len(terms(stripped)) >= 2 and not stripped.endswith((":", "：", "?", "？"))
 
@@ -118,7 +82,7 @@ class SentenceStream:
             # A boundary at the very end may grow: white space or a marker such as ` [2]` can still follow.
             if boundary.end() >= len(self._rest) or _marker_begins(self._rest, boundary.end()):
                 continue
-            if _is_number_before(self._rest, boundary.start()):
+            if _is_list_number(self._rest, boundary.start()):
                 continue
             yield self._rest[start : boundary.end()]
             start = boundary.end()
@@ -136,6 +100,6 @@ def _marker_begins(text: str, position: int) -> bool:
     return text[position] in "[【" and not re.search(r"[\]】]", text[position:])
 
 
-def _is_number_before(text: str, position: int) -> bool:
+def _is_list_number(text: str, position: int) -> bool:
     """Tell whether the stop belongs to a list number such as `1.` at the start of a line."""
     return bool(re.search(r"(?:^|\n)\s*\d{1,2}\.$", text[:position]))

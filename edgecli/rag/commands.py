@@ -126,7 +126,9 @@ def _filter(text: str | None) -> dict[str, Any] | None:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise UsageError(f"The filter is not valid JSON: {error}: {text[:80]!r}.", hint=hint, code="bad_filter") from error
+        raise UsageError(
+            f"The filter is not valid JSON: {error}: {text[:80]!r}.", hint=hint, code="bad_filter"
+        ) from error
     if not isinstance(value, dict):
         raise UsageError(f"The filter must be a JSON object, not {text[:80]!r}.", hint=hint, code="bad_filter")
     return value

@@ -123,7 +123,7 @@ def follow_answer(events: Iterable[Mapping[str, Any]], verbose: int) -> None:
         raise EdgeError("The answer ended early.", hint="Ask again; `edgecli doctor` checks the models.")
     console.out()
     _show_sources(done)
-    _show_doubts(done)
+    _show_doubts(done, verbose=verbose > 0)
     if verbose:
         usage, timings = done["usage"], done["timings"]
         console.note(
@@ -142,12 +142,16 @@ def _show_sources(done: Mapping[str, Any]) -> None:
         console.out(f"[{source['n']}] {place}")
 
 
-def _show_doubts(done: Mapping[str, Any]) -> None:
-    if done["sources"] and not done["grounded"]:
+def _show_doubts(done: Mapping[str, Any], *, verbose: bool) -> None:
+    if done["method"] == "quoted":
+        console.note("The model said nothing that the documents support, so they are quoted.")
+    elif done["method"] == "generated" and not done["grounded"]:
+        console.warn("this answer could not be checked against the documents word by word.")
+    if done["unsupported"] and (verbose or done["method"] == "generated"):
+        count = len(done["unsupported"])
+        console.note(f"Left out, not supported by the documents: {count} sentence{'s' if count > 1 else ''}.")
+    if verbose:
         for statement in done["unsupported"]:
-            console.warn(f"not supported by the documents: {_preview(statement)}")
-        if not done["cited"]:
-            best = done["sources"][0]
-            console.note(f"The passage that fits best is in {best['file']}: {_preview(best['text'])}")
+            console.note(f"  {_preview(statement)}")
     for dropped in done["dropped"]:
-        console.note(f"left out, too long for the context: {dropped['file']} ({dropped['tokens']} tokens)")
+        console.note(f"Left out, too long for the context: {dropped['file']} ({dropped['tokens']} tokens).")

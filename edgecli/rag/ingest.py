@@ -1,7 +1,7 @@
 """Bring documents into an index: read, chunk, embed, write, all at once, in bounded memory.
 
-    scan ─> diff with the manifest ─> [read and chunk] ─> queue ─> [embed] ─> queue ─> [write] ─> report
-              (a thread)                                  (engine's thread)     (store's threads)
+scan ─> diff with the manifest ─> [read and chunk] ─> queue ─> [embed] ─> queue ─> [write] ─> report
+          (a thread)                                  (engine's thread)     (store's threads)
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from edgecli.rag.store import KnownIndex, RagStore, WrittenDocument, chunk_ids
 if TYPE_CHECKING:
     import numpy as np
 
+    from edgecli.ai.engines.embedding import EmbeddingEngine
     from edgecli.ai.service import AiService
     from edgecli.config.project import Project
     from edgecli.documents.schema import Chunk, Document
@@ -143,7 +144,7 @@ class IngestService:
             )
 
     def _fingerprint(self, model: str) -> str:
-        from edgecli.documents import PIPELINE_VERSION
+        from edgecli.documents.schema import PIPELINE_VERSION
 
         ingest = self._settings.ingest
         parts = (PIPELINE_VERSION, self._ai.spec(model).id, ingest.chunk_tokens, ingest.chunk_overlap)
@@ -168,7 +169,7 @@ class IngestService:
 
     # What a run needs of the service, one step each.
 
-    def prepare(self, work: Work, engine: Any) -> Prepared:
+    def prepare(self, work: Work, engine: EmbeddingEngine) -> Prepared:
         """Read and chunk one file, in the reading thread."""
         from edgecli.documents.chunk import chunk_document
         from edgecli.documents.read import read_document
@@ -180,7 +181,7 @@ class IngestService:
         )
         return Prepared(work, document, chunks)
 
-    async def engine(self, model: str) -> Any:
+    async def engine(self, model: str) -> EmbeddingEngine:
         """Return the embedding engine, loaded."""
         return await self._ai.embedding_engine(model)
 

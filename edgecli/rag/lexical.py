@@ -22,13 +22,15 @@ _PIECE = re.compile(f"([{_CJK}]+)|([^\\W_{_CJK}]+)")
 
 # Words that say nothing of what a question is about. Chinese ones are pairs, as the index has them.
 _STOP_WORDS = frozenset(
-    "a about after again all also am an and any are as at be been before being but by can could did do does doing "
-    "don down each few for from further get gets getting had has have having he her here hers him his how i if in "
-    "into is it its itself just let like me more most my myself no nor not now of off on once only or other our "
-    "ours out over own please s same she should so some such t than that the their theirs them then there these "
-    "they this those through to too under until up us very was we were what when where which while who whom why "
-    "will with would you your yours d ll m re ve doesn isn aren won shouldn tell know want need there way use using "
-    "什么 怎么 如何 怎样 哪些 哪个 哪里 多少 可以 是否 能否 为什 么样 吗 呢 的 了 是 我 你 在 和 有".split()
+    """
+    a about after again all also am an and any are as at be been before being but by can could did do does doing don
+    down each few for from further get gets getting had has have having he her here hers him his how i if in into is
+    it its itself just let like me more most my myself no nor not now of off on once only or other our ours out over
+    own please s same she should so some such t than that the their theirs them then there these they this those
+    through to too under until up us very was we were what when where which while who whom why will with would you
+    your yours d ll m re ve doesn isn aren won shouldn tell know want need there way use using 什么 怎么 如何 怎样 哪些 哪个 哪里
+    多少 可以 是否 能否 为什 么样 吗 呢 的 了 是 我 你 在 和 有
+    """.split()
 )
 
 
@@ -77,3 +79,21 @@ def match_expression(question: str) -> str | None:
 
 def _is_single_cjk(word: str) -> bool:
     return len(word) == 1 and bool(_CJK_RUN.fullmatch(word))
+
+
+def stems(text: str) -> frozenset[str]:
+    """Return the text's terms with the commonest English endings cut: `refunds` and `refunded` are `refund`."""
+    return frozenset(_stem(term) for term in terms(text))
+
+
+def _stem(word: str) -> str:
+    for ending in ("ing", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word.removesuffix(ending).rstrip("e")
+    return word.rstrip("e") if len(word) > 3 else word
+
+
+def cjk_share(text: str) -> float:
+    """Return the share of a text's letters and digits that are Chinese, Japanese or Korean; 0 if it has none."""
+    letters = sum(character.isalnum() for character in text)
+    return sum(len(run) for run in _CJK_RUN.findall(text)) / letters if letters else 0.0

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgecli.documents import supported
+from edgecli.documents.suffixes import supported
 from edgecli.rag.scan import FoundFile, Scanner
 from edgecli.rag.store import DocumentRow, FileVersion
 

@@ -63,10 +63,14 @@ class RetrievalService:
             query=request.query,
             index=name,
             mode=mode,
+            embedding_model=self._embedding_model(known),
             count=len(hits),
             hits=hits,
             timings={key: round(value, 4) for key, value in timings.items()},
         )
+
+    def _embedding_model(self, known: KnownIndex | None) -> str:
+        return known.embedding_model if known else self._project.settings.embedding_model
 
     async def _by_vector(
         self, name: str, known: KnownIndex | None, request: QueryRequest, timings: dict[str, float]
@@ -74,17 +78,15 @@ class RetrievalService:
         from edgecli.vectorize.schema import QueryRequest as VectorQuery
 
         started = time.perf_counter()
-        model = known.embedding_model if known else self._project.settings.embedding_model
+        model = self._embedding_model(known)
         vector = (await self._ai.embed(model, [self._ai.spec(model).query_prefix + request.query]))[0]
         timings["embed"] = time.perf_counter() - started
         result = await self._vectorize.query(
-            name, VectorQuery(vector=vector.tolist(), topK=CANDIDATES, filter=request.filter)
+            name, VectorQuery(vector=vector.tolist(), top_k=CANDIDATES, filter=request.filter)
         )
         return {match.id: match.score for match in result.matches}
 
-    async def _by_keyword(
-        self, known: KnownIndex, request: QueryRequest, condition: Filter | None
-    ) -> dict[str, float]:
+    async def _by_keyword(self, known: KnownIndex, request: QueryRequest, condition: Filter | None) -> dict[str, float]:
         limit = CANDIDATES if condition is None else FILTERED_KEYWORD_LIMIT
         found = await self._store.search(known, request.query, limit=limit, weights=KEYWORD_WEIGHTS)
         if condition is not None:

@@ -47,7 +47,9 @@ class Scanner:
             )
         if root.is_dir() and not os.access(root, os.R_OK | os.X_OK):
             raise UsageError(
-                f"`{root}` cannot be read: permission denied.", hint="Give yourself read access to it.", code="unreadable"
+                f"`{root}` cannot be read: permission denied.",
+                hint="Give yourself read access to it.",
+                code="unreadable",
             )
         self.root = root.resolve()
         self._project_root = project_root.resolve()

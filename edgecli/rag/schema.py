@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edgecli.errors import UsageError
 
 Mode = Literal["hybrid", "vector", "keyword"]
+Method = Literal["generated", "quoted", "none"]
 
 
 class _Request(BaseModel):
@@ -82,6 +83,7 @@ class QueryResult(BaseModel):
     query: str
     index: str
     mode: Mode
+    embedding_model: str
     count: int
     hits: list[Hit]
     timings: dict[str, float]
@@ -112,12 +114,15 @@ class Answer(BaseModel):
     """An answer whose citations have been checked."""
 
     answer: str
+    method: Method
+    """`generated`: the model's words, as far as the sources support them; `quoted`: sentences of the sources, because
+    the model said nothing that they support; `none`: the index holds nothing about the question."""
     sources: list[Source]
     cited: list[int]
     grounded: bool
     """Whether every statement of the answer is supported by a source that it cites."""
     unsupported: list[str]
-    """The statements for which no source was found."""
+    """What the model said and no source supports: left out of the answer."""
     dropped: list[Dropped]
     model: str
     usage: dict[str, Any]

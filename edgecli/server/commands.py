@@ -28,4 +28,6 @@ def serve(
     from edgecli.server.process import run_server
 
     shared = common()
-    run_server(shared.project(), host=host, port=port, token=token, warm=warm, verbose=shared.verbose > 0, json=shared.json)
+    run_server(
+        shared.project(), host=host, port=port, token=token, warm=warm, verbose=shared.verbose > 0, json=shared.json
+    )

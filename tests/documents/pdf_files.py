@@ -60,8 +60,7 @@ def _add_outline(objects: dict[int, str], bookmarks: Sequence[tuple[str, int]], 
     for index, (title, page) in enumerate(bookmarks):
         following = f"/Next {first + index + 1} 0 R" if index + 1 < len(bookmarks) else ""
         objects[first + index] = (
-            f"<< /Title {_string(title)} /Parent 6 0 R {following} "
-            f"/Dest [{first_page + 2 * page} 0 R /Fit] >>"
+            f"<< /Title {_string(title)} /Parent 6 0 R {following} /Dest [{first_page + 2 * page} 0 R /Fit] >>"
         )
     if bookmarks:
         last = first + len(bookmarks) - 1
@@ -77,11 +76,7 @@ def _file(objects: dict[int, str], encrypted: bool) -> bytes:
     table = len(body)
     entries = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
     # A key that the empty password does not open: readers must ask for the password.
-    lock = (
-        f"/Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O <{'41' * 32}> /U <{'42' * 32}> >>"
-        if encrypted
-        else ""
-    )
+    lock = f"/Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O <{'41' * 32}> /U <{'42' * 32}> >>" if encrypted else ""
     size = len(objects) + 1
     body += (
         f"xref\n0 {size}\n0000000000 65535 f \n{entries}trailer\n<< /Size {size} /Root 1 0 R /Info 5 0 R "

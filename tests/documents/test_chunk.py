@@ -92,17 +92,13 @@ def test_a_fence_that_does_not_fit_is_cut_between_lines(tmp_path: Path) -> None:
 
 def test_what_announces_a_list_stays_with_it(tmp_path: Path) -> None:
     items = "\n".join(f"- item {n} is one of the things you may send back" for n in range(3))
-    document = document_of(
-        tmp_path, "a.md", f"# A\n\n{prose(44)}\n\nYou may return:\n\n{items}\n\n{prose(40)}\n"
-    )
+    document = document_of(tmp_path, "a.md", f"# A\n\n{prose(44)}\n\nYou may return:\n\n{items}\n\n{prose(40)}\n")
     holder = next(chunk.text for chunk in chunks_of(document, size=60) if "You may return:" in chunk.text)
     assert "You may return:\n\n- item 0" in holder
 
 
 def test_chinese_is_cut_after_its_sentences(tmp_path: Path) -> None:
-    source = (
-        "# 政策\n\n" + "客户可以在三十天内申请退款；邮费由客户承担。他说：“可以退货。”我们会尽快处理！" * 20
-    )
+    source = "# 政策\n\n" + "客户可以在三十天内申请退款；邮费由客户承担。他说：“可以退货。”我们会尽快处理！" * 20
     chunks = chunks_of(document_of(tmp_path, "a.md", source), size=80, overlap=20)
     assert len(chunks) > 8
     assert all(chunk.heading == "政策" for chunk in chunks)

@@ -91,9 +91,7 @@ def test_every_document(name: str, source: str, size: int, overlap: int) -> None
         assert previous_end <= block.start < block.end <= len(parsed.text)
         previous_end = block.end
     counter = WordCounter()
-    chunks = chunk_document(
-        document, tokens=counter, chunk_tokens=size, overlap_tokens=min(overlap, size - 1)
-    )
+    chunks = chunk_document(document, tokens=counter, chunk_tokens=size, overlap_tokens=min(overlap, size - 1))
     covered = bytearray(len(parsed.text))
     for index, chunk in enumerate(chunks):
         assert chunk.index == index
@@ -116,7 +114,5 @@ def test_any_bytes_are_text_or_refused(data: bytes) -> None:
 def test_the_same_file_gives_the_same_chunks() -> None:
     source = "# A\n\n" + "Some words in a sentence. " * 50
     document = Document("", source, "markdown", "utf-8", tuple(markdown.parse(source).blocks))
-    runs = [
-        chunk_document(document, tokens=WordCounter(), chunk_tokens=40, overlap_tokens=9) for _ in range(2)
-    ]
+    runs = [chunk_document(document, tokens=WordCounter(), chunk_tokens=40, overlap_tokens=9) for _ in range(2)]
     assert runs[0] == runs[1]

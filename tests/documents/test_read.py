@@ -139,8 +139,7 @@ def test_pdfs_are_read_by_several_threads(tmp_path: Path) -> None:
     path.write_bytes(pdf_of([[f"Line {line} of page {page}." for line in range(30)] for page in range(10)]))
     texts: list[str] = []
     threads = [
-        threading.Thread(target=lambda: texts.append(read_document(path, max_bytes=10**6).text))
-        for _ in range(8)
+        threading.Thread(target=lambda: texts.append(read_document(path, max_bytes=10**6).text)) for _ in range(8)
     ]
     for thread in threads:
         thread.start()
@@ -179,6 +178,4 @@ def test_the_name_decides_the_format(tmp_path: Path, name: str, expected: str) -
 def test_supported_goes_by_the_name() -> None:
     names = ("a.md", "b.pdf", "c.rs", "Makefile", "README", "d.hpp", "e.vue", "f.tf", "g.jsonl")
     assert all(supported(Path(name)) for name in names)
-    assert not any(
-        supported(Path(name)) for name in ("a.png", "b.docx", "c.zip", ".env", ".hidden.md", "d.onnx")
-    )
+    assert not any(supported(Path(name)) for name in ("a.png", "b.docx", "c.zip", ".env", ".hidden.md", "d.onnx"))

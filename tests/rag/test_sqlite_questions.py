@@ -115,9 +115,7 @@ def test_no_page_that_holds_the_same_note_is_left_out(questions: QuestionSet) ->
         (entry["question"], page)
         for entry in questions.questions()
         for page, text in pages.items()
-        if squeezed(entry["note"]) in text
-        and page not in entry["pages"]
-        and not page.startswith(questions.repeating)
+        if squeezed(entry["note"]) in text and page not in entry["pages"] and not page.startswith(questions.repeating)
     ]
     assert left_out == []
 
@@ -127,8 +125,6 @@ def test_no_question_is_taken_from_the_manual(questions: QuestionSet) -> None:
     pages = pages_or_skip(questions)
     everything = "\n".join(pages.values()).casefold()
     copied = [
-        entry["question"]
-        for entry in questions.questions()
-        if squeezed(entry["question"]).casefold() in everything
+        entry["question"] for entry in questions.questions() if squeezed(entry["question"]).casefold() in everything
     ]
     assert copied == []

@@ -33,9 +33,7 @@ _ASSIGNED = re.compile(
     r"(?:async\s+)?(?:function\b|(?:\([^()]*\)|\w+)\s*(?::[^=]+)?=>|class\b)"
 )
 _SHELL = re.compile(r"(?P<name>[\w:.-]+)\s*\(\)\s*[{(]?\s*$")
-_BLOCK = re.compile(
-    r"(?P<name>(?:resource|data|variable|output|provider|module|locals|terraform)\b[^={]*?)\s*\{"
-)
+_BLOCK = re.compile(r"(?P<name>(?:resource|data|variable|output|provider|module|locals|terraform)\b[^={]*?)\s*\{")
 _TABLE_KEY = re.compile(r"\[{1,2}(?P<name>[^\[\]]+)\]{1,2}\s*(?:[#;].*)?$")
 _YAML_KEY = re.compile(r"(?P<name>[^\W\d][\w./-]*):(?:\s*[|>&#].*)?\s*$")
 _C_FUNCTION = re.compile(

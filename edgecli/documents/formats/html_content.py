@@ -13,13 +13,22 @@ _NO_TEXT_WORDS = """
     textarea datalist option dialog link meta frame applet rt rp
 """
 _NO_TEXT = _NO_TEXT_WORDS.split()
+_LOOKS_WORDS = """
+    span b i em strong font tt u small big s strike code samp kbd var cite abbr acronym q time mark ins dfn label
+    bdi bdo nobr wbr data
+"""
+_LOOKS = _LOOKS_WORDS.split()
+_HIDDEN_SPANS = (
+    "//span[@hidden or @aria-hidden='true' or contains(@class, 'edit') or contains(@class, 'hidden')"
+    " or contains(@class, 'sr-only') or contains(@class, 'noprint')]"
+)
 _FURNITURE_TAGS = frozenset(("nav", "footer", "aside", "header", "menu"))
 _FURNITURE_ROLES_WORDS = """
     navigation banner contentinfo complementary search menu menubar dialog alertdialog toolbar
 """
 _FURNITURE_ROLES = frozenset(_FURNITURE_ROLES_WORDS.split())
 _CONTAINERS_WORDS = """
-    div section ul ol table form p span a aside header footer nav td menu center dl
+    div section ul ol table form p a aside header footer nav td menu center dl
 """
 _CONTAINERS = frozenset(_CONTAINERS_WORDS.split())
 _FURNITURE_NAME = re.compile(
@@ -58,6 +67,12 @@ def pick_content(root: Element) -> Element:
     from lxml import etree  # pyright: ignore[reportAttributeAccessIssue] -- a C module without stubs
 
     etree.strip_elements(root, *_NO_TEXT, with_tail=False)
+    for span in root.xpath(_HIDDEN_SPANS):
+        _remove(span)
+    for code in root.xpath("//pre/code[@class]"):
+        code.getparent().set("class", code.get("class"))
+    # They are most of a page's elements, and only their text matters from here on.
+    etree.strip_tags(root, *_LOOKS)
     body = root.find("body")
     body = root if body is None else body
     sizes, _ = _measure(body)
@@ -114,9 +129,7 @@ def _is_furniture(element: Element, content: Element) -> bool:
     tag = element.tag
     if tag in _FURNITURE_TAGS:
         named = attributes.get("class", "")
-        inside = content.tag in ("main", "article") or any(
-            True for _ in element.iterancestors("article", "main")
-        )
+        inside = content.tag in ("main", "article") or any(True for _ in element.iterancestors("article", "main"))
         if tag == "aside":
             return not _CALLOUT.search(named)
         return not (tag == "header" and inside)

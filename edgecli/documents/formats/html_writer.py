@@ -94,12 +94,7 @@ class MarkdownWriter:
             alt = element.get("alt")
             if alt:
                 self._inline.append(f" {alt} ")
-        elif (
-            tag == "sup"
-            and (element.text or "")[:1].isalnum()
-            and self._inline
-            and self._inline[-1][-1:].isalnum()
-        ):
+        elif tag == "sup" and (element.text or "")[:1].isalnum() and self._inline and self._inline[-1][-1:].isalnum():
             # Without the mark, ten to the sixth would read 106.
             self._inline.append("^")
 
@@ -221,7 +216,7 @@ class MarkdownWriter:
 
 
 def _language(pre: Any) -> str:
-    candidates = [pre, *pre.iterchildren("code"), *pre.iterancestors("div")][:3]
+    candidates = [pre, *pre.iterancestors("div")][:3]
     for element in candidates:
         found = _LANGUAGE.search(element.get("class", ""))
         if found:

@@ -32,9 +32,7 @@ _SHORT = 0.75
 
 def page_lines(text: str) -> list[str]:
     """Return the lines of a page without spaces at their ends; an empty line stays as a mark of a gap."""
-    return [
-        _LEADERS.sub(_LEADER, " ".join(line.split())).strip() for line in text.replace("\0", "").splitlines()
-    ]
+    return [_LEADERS.sub(_LEADER, " ".join(line.split())).strip() for line in text.replace("\0", "").splitlines()]
 
 
 def heading_key(text: str) -> str:
@@ -69,12 +67,7 @@ def drop_furniture(pages: list[list[str]]) -> list[list[str]]:
         repeated = {key for key, count in counts.items() if count * 2 > len(pages)}
         shift = _page_shift(edges)
         if shift is not None:
-            numbered = (
-                _key(line)
-                for page, lines in enumerate(edges)
-                for line in lines
-                if _shift(line, page) == shift
-            )
+            numbered = (_key(line) for page, lines in enumerate(edges) for line in lines if _shift(line, page) == shift)
             repeated |= {key for key, count in Counter(numbered).items() if count > 1}
     return [_without(lines, repeated) for lines in pages]
 
@@ -129,9 +122,7 @@ def paragraphs(lines: list[str], stops: Container[str]) -> Iterator[str]:
     open_lines: list[str] = []
     for line in lines:
         alone = heading_key(line) in stops or section_level(line) > 0 or _LEADER in line
-        if open_lines and (
-            not line or alone or _BULLET.match(line) or _ends_paragraph(open_lines[-1], usual)
-        ):
+        if open_lines and (not line or alone or _BULLET.match(line) or _ends_paragraph(open_lines[-1], usual)):
             yield _joined(open_lines)
             open_lines = []
         if alone and line:

@@ -13,9 +13,7 @@ _CODE = re.compile(
     r"|testoutput|prompt|ipython|math|graphviz|mermaid|uml)::"
 )
 _TABLE = re.compile(r"[ \t]*(?:\+(?:[-=]+\+)+|=+(?:[ \t]+=+)+)[ \t]*$")
-_ROLE = re.compile(
-    r":[\w:+.-]+:`(?:([^`<]*?)[ \t]*<[^`>]*>|([^`]*))`|`+([^`]*)`+_{0,2}|\*+([^*]+)\*+|\|([^|]+)\|"
-)
+_ROLE = re.compile(r":[\w:+.-]+:`(?:([^`<]*?)[ \t]*<[^`>]*>|([^`]*))`|`+([^`]*)`+_{0,2}|\*+([^*]+)\*+|\|([^|]+)\|")
 
 
 def parse(source: str) -> Parsed:
@@ -61,9 +59,7 @@ class _Scanner:
         if line.text.lstrip().startswith(">>> "):
             return self._add(BlockKind.CODE, position, stop)
         self._literal_next = self._lines[stop - 1].text.rstrip().endswith("::")
-        return self._add(
-            BlockKind.ITEM if LIST_ITEM.match(line.text) else BlockKind.PARAGRAPH, position, stop
-        )
+        return self._add(BlockKind.ITEM if LIST_ITEM.match(line.text) else BlockKind.PARAGRAPH, position, stop)
 
     def _add(self, kind: BlockKind, position: int, stop: int) -> int:
         first, last = self._lines[position], self._lines[stop - 1]

@@ -85,9 +85,7 @@ def main() -> None:
 
 def test_chunks_follow_the_definitions(tmp_path: Path) -> None:
     chunks = chunks_of(document_of(tmp_path, "shop.py", PYTHON), size=52)
-    holder = {
-        name: next(chunk for chunk in chunks if name in chunk.text) for name in ("refund(self)", "def main")
-    }
+    holder = {name: next(chunk for chunk in chunks if name in chunk.text) for name in ("refund(self)", "def main")}
     assert holder["refund(self)"].heading == "Shop > refund"
     assert holder["refund(self)"].text.startswith("# Money goes back.\n    @property")
     assert "return first" in holder["refund(self)"].text

@@ -76,10 +76,7 @@ def test_a_page_as_markdown() -> None:
 
 def test_blocks_lie_where_their_text_is() -> None:
     parsed = parse(PAGE)
-    assert (
-        "\n\n".join(parsed.text[block.start : block.end] for block in parsed.blocks).split()
-        == EXPECTED.split()
-    )
+    assert "\n\n".join(parsed.text[block.start : block.end] for block in parsed.blocks).split() == EXPECTED.split()
     table = next(block for block in parsed.blocks if block.kind is BlockKind.TABLE)
     assert parsed.text[table.start : table.end].startswith("| Item")
     assert table.path == ("Refunds", "How to ask")
@@ -128,9 +125,7 @@ def test_several_articles_are_all_content() -> None:
 
 
 def test_layout_tables_are_no_tables() -> None:
-    page = (
-        "<table><tr><td>Menu<td><h1>Title</h1><p>Text.</p><table><tr><th>a<th>b<tr><td>1<td>2</table></table>"
-    )
+    page = "<table><tr><td>Menu<td><h1>Title</h1><p>Text.</p><table><tr><th>a<th>b<tr><td>1<td>2</table></table>"
     assert parse(page).text == "Menu\n\n# Title\n\nText.\n\n| a | b |\n| --- | --- |\n| 1 | 2 |"
 
 
@@ -153,9 +148,7 @@ def test_broken_pages_give_their_text(broken: str, expected: str) -> None:
 
 @pytest.mark.parametrize("tag", ["div", "b", "ul", "blockquote", "table", "pre", "h1"])
 def test_ten_thousand_levels(tag: str) -> None:
-    parsed = parse(
-        f"<title>Deep</title><p>before</p>{f'<{tag}>' * 10_000}deepest{f'</{tag}>' * 10_000}<p>after</p>"
-    )
+    parsed = parse(f"<title>Deep</title><p>before</p>{f'<{tag}>' * 10_000}deepest{f'</{tag}>' * 10_000}<p>after</p>")
     assert [word for word in ("before", "deepest", "after") if word in parsed.text] == [
         "before",
         "deepest",

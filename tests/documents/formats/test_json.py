@@ -13,9 +13,7 @@ from tests.documents.words import chunks_of, document_of
 def test_members_are_found_with_and_without_line_breaks(tmp_path: Path, indent: int | None) -> None:
     value = {
         "name": "shop",
-        "servers": [
-            {"host": f"server-{n}", "roles": ["web", "database"], "port": 8000 + n} for n in range(40)
-        ],
+        "servers": [{"host": f"server-{n}", "roles": ["web", "database"], "port": 8000 + n} for n in range(40)],
         "政策": {"退款": "三十天内可以申请退款。" * 80, "运费": "客户"},
     }
     source = json.dumps(value, indent=indent, ensure_ascii=False)

@@ -1,0 +1,187 @@
+"""What the retrieved passages say, sentence by sentence: what supports a statement, and what answers a question.
+
+A statement is compared with single sentences and with pairs of neighbours, by its words and by its meaning (the
+index's own embedding model). Numbers are facts: those of a statement must stand in the very sentences that are
+closest to it otherwise. So "a refund within 14 days" is not supported by "a refund within 30 days", although a
+sentence about something else names 14 days.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgecli.documents.sentences import sentence_ends
+from edgecli.rag.lexical import cjk_share, normalise, stems
+
+if TYPE_CHECKING:
+    from edgecli.ai.engines.embedding import Vectors
+
+WORD_SHARE = 0.6
+"""Share of a statement's words that a sentence must hold to support it."""
+SIMILARITY = 0.75
+"""Cosine similarity that supports a statement in other words."""
+CLOSE = 0.1
+"""How much less close than the closest a sentence may be and still count among the closest."""
+MIN_QUOTE = 0.25
+"""Fit of a sentence to a question below which it is no answer."""
+
+_BREAK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*+|#]|\d{1,3}[.)])\s?)")
+_LEADING = re.compile(r"^(?:\s*(?:[-*+>]|\d{1,3}[.)])\s+)+")
+_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
+_RULE = re.compile(r"[\s|:+=_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A sentence of a source, or two neighbours."""
+
+    source: int
+    """Number of the source, from 1."""
+    text: str
+    words: frozenset[str]
+    """Stems, numbers left out, those of the headings above included."""
+    numbers: frozenset[str]
+    sentences: tuple[int, ...]
+    """Which sentences it is made of, as rows of the vectors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """What the sources say of a statement."""
+
+    sources: tuple[int, ...]
+    """Sources that support it, the best first."""
+    comparable: bool
+    """Whether the check can speak: false where statement and sources are in different scripts."""
+
+
+class Evidence:
+    """The sentences of the sources of one answer."""
+
+    def __init__(self, passages: Sequence[tuple[str, str]], *, understands_cjk: bool) -> None:
+        """Take the heading and text of each source; `understands_cjk` tells whether the vectors mean anything
+        for Chinese, Japanese and Korean."""
+        self.sentences: list[str] = []
+        self._windows: list[Window] = []
+        self._understands_cjk = understands_cjk
+        self._vectors: Vectors | None = None
+        self._has_cjk = any(cjk_share(text) > 0.1 for _, text in passages)
+        self._has_latin = any(cjk_share(text) < 0.9 for _, text in passages)
+        for number, (heading, text) in enumerate(passages, start=1):
+            self._add(number, heading, text)
+
+    def _add(self, number: int, heading: str, text: str) -> None:
+        above = stems(heading)
+        previous: Window | None = None
+        for sentence in split_sentences(text):
+            if sentence.startswith("#"):
+                above |= stems(sentence)
+                previous = None
+                continue
+            row = len(self.sentences)
+            self.sentences.append(_LEADING.sub("", sentence))
+            window = Window(number, sentence, _words(sentence) | above, frozenset(numbers(sentence)), (row,))
+            self._windows.append(window)
+            if previous is not None:
+                self._windows.append(_pair(previous, window))
+            previous = window
+
+    def attach(self, vectors: Vectors) -> None:
+        """Take the vectors of `sentences`, `(n, d)`, normalised."""
+        self._vectors = vectors
+
+    def support(self, statement: str, vector: Vectors | None) -> Support:
+        """Return which sources say what a statement says. `vector` is the statement's, `(d,)`, normalised."""
+        share = cjk_share(statement)
+        if (share > 0.5 and not self._has_cjk) or (share <= 0.5 and not self._has_latin):
+            return Support((), comparable=False)
+        words, wanted = _words(statement), frozenset(numbers(statement))
+        if not words and not wanted:
+            return Support((), comparable=True)
+        means = self._meaning(statement, vector)
+        closeness = [
+            max(len(words & window.words) / len(words) if words else 1.0, means(window)) for window in self._windows
+        ]
+        best = max(closeness, default=0.0)
+        holding = [
+            (value, window)
+            for value, window in zip(closeness, self._windows, strict=True)
+            if value >= max(WORD_SHARE, best - CLOSE) and wanted <= window.numbers
+        ]
+        holding.sort(key=lambda item: -item[0])
+        return Support(tuple(dict.fromkeys(window.source for _, window in holding)), comparable=True)
+
+    def quotes(self, question: str, vector: Vectors | None, *, count: int = 2) -> list[tuple[int, str]]:
+        """Return the sentences that answer a question best, each with the number of its source."""
+        asked = stems(question)
+        means = self._meaning(question, vector, floor=0.0)
+        trust = 0.5 if vector is not None and self._speaks(question) else 0.0
+        scored = [
+            (trust * means(window) + (1 - trust) * len(asked & window.words) / max(1, len(asked)), window)
+            for window in self._windows
+            if len(window.sentences) == 1 and window.words
+        ]
+        scored.sort(key=lambda item: -item[0])
+        best = [(score, window) for score, window in scored[:count] if score >= max(MIN_QUOTE, scored[0][0] * 0.9)]
+        best.sort(key=lambda item: item[1].sentences)
+        return [(window.source, self.sentences[window.sentences[0]].strip()) for _, window in best]
+
+    def _speaks(self, text: str) -> bool:
+        return self._understands_cjk or cjk_share(text) < 0.3
+
+    def _meaning(self, text: str, vector: Vectors | None, *, floor: float = SIMILARITY) -> Callable[[Window], float]:
+        """Return a function that gives a window's similarity to a text; 0 below `floor`."""
+        if vector is None or self._vectors is None or not self._speaks(text):
+            return _no_similarity
+        similarities = self._vectors @ vector
+
+        def similarity(window: Window) -> float:
+            value = max(float(similarities[row]) for row in window.sentences)
+            return value if value >= floor else 0.0
+
+        return similarity
+
+
+def _no_similarity(window: Window) -> float:
+    del window
+    return 0.0
+
+
+def split_sentences(text: str) -> Iterator[str]:
+    """Yield the sentences, list items, table rows and headings of a Markdown text."""
+    for block in _BREAK.split(text):
+        if _RULE.fullmatch(block):
+            continue
+        start = 0
+        for end in sentence_ends(block, 0, len(block)):
+            sentence = " ".join(block[start:end].split())
+            if sentence and _has_word(sentence):
+                yield sentence
+            start = end
+
+
+def _has_word(text: str) -> bool:
+    return any(character.isalnum() for character in text)
+
+
+def _pair(first: Window, second: Window) -> Window:
+    return Window(
+        first.source,
+        f"{first.text} {second.text}",
+        first.words | second.words,
+        first.numbers | second.numbers,
+        first.sentences + second.sentences,
+    )
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(word for word in stems(text) if not word.isdigit())
+
+
+def numbers(text: str) -> Iterator[str]:
+    """Yield the numbers of a text in one spelling: `1,000` is `1000`."""
+    for number in _NUMBER.findall(normalise(text)):
+        yield number.replace(",", "").rstrip(".:")
