@@ -32,7 +32,7 @@ _CONTAINERS_WORDS = """
 """
 _CONTAINERS = frozenset(_CONTAINERS_WORDS.split())
 _FURNITURE_NAME = re.compile(
-    r"(?:^|[\s_-])(?:nav|navbar|navigation|navlinks|menu|menubar|mainmenu|submenu|searchmenu|sidebar|sidenav"
+    r"(?:^|[\s_-])(?:nav|navbar|navheader|navfooter|navigation|navlinks|menu|menubar|mainmenu|submenu|searchmenu|sidebar|sidenav"
     r"|sphinxsidebar|breadcrumbs?|masthead|cookies?|cookiebar|gdpr|consent|toc|table-of-contents|tableofcontents"
     r"|share|sharing|social|advert|adverts|advertisement|ads|promo|newsletter|subscribe|popup|modal|pagination|pager"
     r"|prev-next|related|skip-?link|skip-to-content|skip|headerlink|header-anchor|anchor-link|editsection|edit-link"
@@ -69,8 +69,13 @@ def pick_content(root: Element) -> Element:
     etree.strip_elements(root, *_NO_TEXT, with_tail=False)
     for span in root.xpath(_HIDDEN_SPANS):
         _remove(span)
-    for code in root.xpath("//pre/code[@class]"):
-        code.getparent().set("class", code.get("class"))
+    for pre in root.iter("pre"):
+        codes = pre.findall("code")
+        if codes and codes[0].get("class"):
+            pre.set("class", codes[0].get("class"))
+        for code in codes[1:]:
+            # Often the same example in two languages, shown one at a time.
+            code.text = "\n\n" + (code.text or "")
     # They are most of a page's elements, and only their text matters from here on.
     etree.strip_tags(root, *_LOOKS)
     body = root.find("body")

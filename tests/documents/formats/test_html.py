@@ -129,6 +129,34 @@ def test_layout_tables_are_no_tables() -> None:
     assert parse(page).text == "Menu\n\n# Title\n\nText.\n\n| a | b |\n| --- | --- |\n| 1 | 2 |"
 
 
+def test_spans_of_a_table() -> None:
+    page = (
+        "<table><tr><th rowspan=2>Item<th colspan=2>Price<th></tr><tr><th>net<th>gross<th></tr>"
+        "<tr><td>Tea<td>3<td>4<td></tr><tr></tr></table>"
+    )
+    assert parse(page).text.split("\n") == [
+        "| Item | Price |  |",
+        "| --- | --- | --- |",
+        "|  | net | gross |",
+        "| Tea | 3 | 4 |",
+    ]
+
+
+def test_a_table_of_ten_thousand_columns_does_not_fill_the_memory() -> None:
+    text = parse(f"<table><tr>{'<td>wide' * 10_000}</tr>{'<tr><td>high' * 10_000}</table>").text
+    assert (text.count("wide"), text.count("high")) == (10_000, 10_000)
+
+
+def test_a_box_around_a_note_is_no_table() -> None:
+    page = "<table><tr><td rowspan=2><img src=note.png><td>Note</tr><tr><td>Mind the date.</table>"
+    assert parse(page).text == "Note\n\nMind the date."
+
+
+def test_an_example_in_two_languages() -> None:
+    page = "<pre><code class='language-js'>import a;</code><code class='language-cjs'>require(a);</code></pre>"
+    assert parse(page).text == "```js\nimport a;\n\nrequire(a);\n```"
+
+
 @pytest.mark.parametrize(
     ("broken", "expected"),
     [
