@@ -140,6 +140,17 @@ class AiService:
         generation = await self._generation_host(spec).engine()
         return generation.count_tokens(texts)
 
+    async def count_prompt(self, model: str, inputs: Mapping[str, Any]) -> int:
+        """Return how many tokens a text generation's prompt has, the chat template's own included."""
+        from edgecli.ai.tasks import text_generation
+
+        wanted = self._settings.generation
+        request = text_generation.to_request(
+            text_generation.read_input(inputs), max_tokens=wanted.max_tokens, temperature=wanted.temperature
+        )
+        engine = await self._generation_host(self.spec(model)).engine()
+        return engine.count_prompt(request)
+
     async def warm(self, model: str) -> dict[str, Any]:
         """Load a model now and return what `describe` says of it."""
         spec = self.spec(model)

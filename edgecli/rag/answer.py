@@ -101,12 +101,10 @@ class AnswerService:
         """Prepare the check of the answer: the sources' sentences and the question, embedded."""
         multilingual = "multilingual" in self._ai.spec(embedding_model).capabilities
         evidence = Evidence([(one.heading, one.text) for one in sources], understands_cjk=multilingual)
-        question: Vectors | None = None
         if evidence.sentences:
             vectors = await self._ai.embed(embedding_model, [*evidence.sentences, request.question])
-            evidence.attach(vectors[:-1])
-            question = vectors[-1]
-        return _Draft(evidence, question, embedding_model, len(sources))
+            evidence.ask(request.question, vectors[:-1], vectors[-1])
+        return _Draft(evidence, embedding_model, len(sources))
 
     async def _retrieve(self, request: AskRequest) -> QueryResult:
         return await self._retrieval.query(
@@ -151,14 +149,24 @@ class AnswerService:
                 if piece := draft.say(text, claimed, vector):
                     yield piece
                 if draft.lost:
-                    return
+                    break
+        if not draft.usage["total_tokens"]:  # the model was stopped, so it told no usage
+            prompt = await self._ai.count_prompt(model, inputs)
+            written = (await self._ai.count_tokens(model, [draft.heard]))[0]
+            draft.usage = {
+                "prompt_tokens": prompt,
+                "completion_tokens": written,
+                "total_tokens": prompt + written,
+            }
 
     async def _sentences(self, model: str, inputs: dict[str, Any], draft: _Draft) -> AsyncGenerator[str]:
         stream = SentenceStream()
         async with aclosing(self._ai.stream(model, inputs)) as events:
             async for event in events:
                 draft.usage = event.get("usage") or draft.usage
-                for sentence in stream.push(event.get("response") or ""):
+                piece = event.get("response") or ""
+                draft.heard += piece
+                for sentence in stream.push(piece):
                     yield sentence
         for sentence in stream.finish():
             yield sentence
@@ -167,15 +175,16 @@ class AnswerService:
 class _Draft:
     """The answer as far as it has been said. What the sources contradict or do not hold is left out."""
 
-    def __init__(self, evidence: Evidence, question: Vectors | None, embedding_model: str, sources: int) -> None:
+    def __init__(self, evidence: Evidence, embedding_model: str, sources: int) -> None:
         self.embedding_model = embedding_model
         self.usage: dict[str, Any] = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+        self.heard = ""
+        """All that the model has said."""
         self.unsupported: list[str] = []
         self.method: Method = "none"
         self.lost = False
         """Whether the model has left the sources, so that asking it further is of no use."""
         self._evidence = evidence
-        self._question = question
         self._sources = sources
         self._said: list[Statement] = []
         self._opening = ""
@@ -190,10 +199,10 @@ class _Draft:
         if any(_same(statement.text, earlier.text) for earlier in self._said):
             self.lost = True
             return ""
-        if statement.kind == "unsupported":
+        if statement.kind in ("unsupported", "contradicted"):
             self.unsupported.append(text.strip())
             self._in_a_row += 1
-            self.lost = self._in_a_row >= PATIENCE
+            self.lost = self._in_a_row >= PATIENCE or (statement.kind == "contradicted" and not self._said)
             return ""
         opening, self._opening, self._in_a_row = self._opening, "", 0
         self.method = "generated"
@@ -204,7 +213,7 @@ class _Draft:
 
     def quote(self, question: str) -> Iterator[str]:
         """Let the sources speak where the model had nothing to say that they hold."""
-        quotes = self._evidence.quotes(question, self._question)
+        quotes = self._evidence.quotes()
         for number, sentence in quotes:
             self._said.append(Statement(f"“{sentence}”\n", (number,), "supported"))
             self.method = "quoted"

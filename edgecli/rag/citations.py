@@ -26,8 +26,8 @@ class Statement:
     cited: tuple[int, ...]
     """Numbers of the sources that are cited for it, from 1."""
     kind: str
-    """`supported`; `unverified`: in a script that the sources do not have, so the check cannot speak;
-    `unsupported`; `empty`: it says nothing that needs support, such as an opening."""
+    """`supported`; `unsupported`; `contradicted`: the sources say it with other numbers; `unverified`: in a script
+    that the sources do not have, so the check cannot speak; `empty`: it needs no support, such as an opening."""
 
     def marked(self) -> str:
         """Return the text with its citations, before the full stop and the white space."""
@@ -60,7 +60,9 @@ def judge(text: str, claimed: list[int], support: Support, *, sources: int) -> S
     if not support.comparable:
         return Statement(text, tuple(valid), "unverified")
     kept = tuple(number for number in valid if number in support.sources) or support.sources[:1]
-    return Statement(text, kept, "supported" if kept else "unsupported")
+    if kept:
+        return Statement(text, kept, "supported")
+    return Statement(text, (), "contradicted" if support.contradicted else "unsupported")
 
 
 def _says_something(text: str) -> bool:

@@ -25,13 +25,15 @@ SIMILARITY = 0.75
 """Cosine similarity that supports a statement in other words."""
 CLOSE = 0.1
 """How much less close than the closest a sentence may be and still count among the closest."""
-MIN_QUOTE = 0.25
-"""Fit of a sentence to a question below which it is no answer."""
+MIN_FIT = 0.25
+"""Fit of a sentence to the question below which it is no answer."""
+ON_TOPIC = 0.5
+"""How well, against the best sentence, one must fit the question to be part of an answer."""
 
 _BREAK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*+|#]|\d{1,3}[.)])\s?)")
 _LEADING = re.compile(r"^(?:\s*(?:[-*+>]|\d{1,3}[.)])\s+)+")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
-_RULE = re.compile(r"[\s|:+=_-]*")
+_RULE = re.compile(r"[\s|:+=_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,10 @@ class Support:
 
     sources: tuple[int, ...]
     """Sources that support it, the best first."""
-    comparable: bool
+    comparable: bool = True
     """Whether the check can speak: false where statement and sources are in different scripts."""
+    contradicted: bool = False
+    """Whether a sentence says nearly the same with other numbers."""
 
 
 class Evidence:
@@ -68,6 +72,7 @@ class Evidence:
         self._windows: list[Window] = []
         self._understands_cjk = understands_cjk
         self._vectors: Vectors | None = None
+        self._fits: list[float] = []
         self._has_cjk = any(cjk_share(text) > 0.1 for _, text in passages)
         self._has_latin = any(cjk_share(text) < 0.9 for _, text in passages)
         for number, (heading, text) in enumerate(passages, start=1):
@@ -89,45 +94,49 @@ class Evidence:
                 self._windows.append(_pair(previous, window))
             previous = window
 
-    def attach(self, vectors: Vectors) -> None:
-        """Take the vectors of `sentences`, `(n, d)`, normalised."""
+    def ask(self, question: str, vectors: Vectors | None, question_vector: Vectors | None) -> None:
+        """Take the question, with the vectors of `sentences`, `(n, d)`, and of itself, `(d,)`, all normalised."""
         self._vectors = vectors
+        asked = stems(question)
+        means = self._meaning(question, question_vector, floor=0.0)
+        trust = 0.5 if question_vector is not None and self._speaks(question) else 0.0
+        self._fits = [
+            trust * means(window) + (1 - trust) * len(asked & window.words) / max(1, len(asked))
+            for window in self._windows
+        ]
 
     def support(self, statement: str, vector: Vectors | None) -> Support:
-        """Return which sources say what a statement says. `vector` is the statement's, `(d,)`, normalised."""
+        """Return which sources say what a statement says, in sentences that fit the question.
+
+        `vector` is the statement's, `(d,)`, normalised.
+        """
         share = cjk_share(statement)
         if (share > 0.5 and not self._has_cjk) or (share <= 0.5 and not self._has_latin):
             return Support((), comparable=False)
         words, wanted = _words(statement), frozenset(numbers(statement))
         if not words and not wanted:
-            return Support((), comparable=True)
+            return Support(())
         means = self._meaning(statement, vector)
-        closeness = [
-            max(len(words & window.words) / len(words) if words else 1.0, means(window)) for window in self._windows
-        ]
-        best = max(closeness, default=0.0)
-        holding = [
-            (value, window)
-            for value, window in zip(closeness, self._windows, strict=True)
-            if value >= max(WORD_SHARE, best - CLOSE) and wanted <= window.numbers
-        ]
-        holding.sort(key=lambda item: -item[0])
-        return Support(tuple(dict.fromkeys(window.source for _, window in holding)), comparable=True)
+        close = [max(len(words & one.words) / len(words) if words else 1.0, means(one)) for one in self._windows]
+        least = max(WORD_SHARE, max(close, default=0.0) - CLOSE)
+        near = [(value, place) for place, value in enumerate(close) if value >= least]
+        holding = [item for item in near if wanted <= self._windows[item[1]].numbers]
+        wanted_fit = ON_TOPIC * max(self._fits, default=0.0)
+        speaking = sorted((item for item in holding if self._fits[item[1]] >= wanted_fit), key=lambda item: -item[0])
+        sources = dict.fromkeys(self._windows[place].source for _, place in speaking)
+        return Support(tuple(sources), contradicted=bool(near) and not holding)
 
-    def quotes(self, question: str, vector: Vectors | None, *, count: int = 2) -> list[tuple[int, str]]:
-        """Return the sentences that answer a question best, each with the number of its source."""
-        asked = stems(question)
-        means = self._meaning(question, vector, floor=0.0)
-        trust = 0.5 if vector is not None and self._speaks(question) else 0.0
+    def quotes(self, *, count: int = 2) -> list[tuple[int, str]]:
+        """Return the sentences that fit the question best, each with the number of its source."""
         scored = [
-            (trust * means(window) + (1 - trust) * len(asked & window.words) / max(1, len(asked)), window)
-            for window in self._windows
+            (fit, window)
+            for fit, window in zip(self._fits, self._windows, strict=True)
             if len(window.sentences) == 1 and window.words
         ]
         scored.sort(key=lambda item: -item[0])
-        best = [(score, window) for score, window in scored[:count] if score >= max(MIN_QUOTE, scored[0][0] * 0.9)]
+        best = [(fit, window) for fit, window in scored[:count] if fit >= max(MIN_FIT, scored[0][0] * 0.9)]
         best.sort(key=lambda item: item[1].sentences)
-        return [(window.source, self.sentences[window.sentences[0]].strip()) for _, window in best]
+        return [(window.source, _readable(window.text)) for _, window in best]
 
     def _speaks(self, text: str) -> bool:
         return self._understands_cjk or cjk_share(text) < 0.3
@@ -150,10 +159,22 @@ def _no_similarity(window: Window) -> float:
     return 0.0
 
 
+def _readable(sentence: str) -> str:
+    """Return a sentence of Markdown as plain text: no list mark, no emphasis, cells of a table row set apart."""
+    plain = _LEADING.sub("", sentence).replace("**", "").strip()
+    if plain.startswith("|"):
+        plain = " · ".join(cell.strip() for cell in plain.strip("|").split("|") if cell.strip())
+    return plain
+
+
 def split_sentences(text: str) -> Iterator[str]:
-    """Yield the sentences, list items, table rows and headings of a Markdown text."""
-    for block in _BREAK.split(text):
-        if _RULE.fullmatch(block):
+    """Yield the sentences, list items, rows of tables and of CSV, and headings of a text."""
+    blocks = _BREAK.split(text)
+    for block, following in zip(blocks, [*blocks[1:], ""], strict=True):
+        if _RULE.fullmatch(block) or (block.startswith("|") and _RULE.fullmatch(following)):
+            continue  # a rule, or the heading row of a table above its rule
+        if _is_csv(block):
+            yield from block.splitlines()
             continue
         start = 0
         for end in sentence_ends(block, 0, len(block)):
@@ -161,6 +182,11 @@ def split_sentences(text: str) -> Iterator[str]:
             if sentence and _has_word(sentence):
                 yield sentence
             start = end
+
+
+def _is_csv(block: str) -> bool:
+    lines = block.splitlines()
+    return len(lines) > 1 and any(all(line.count(mark) >= 2 for line in lines) for mark in ",;\t")
 
 
 def _has_word(text: str) -> bool:
