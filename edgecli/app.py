@@ -9,7 +9,7 @@ import typer
 
 from edgecli import __version__
 from edgecli.cli import EdgeGroup, EdgeTyper, Late
-from edgecli.entry import COMMANDS, TITLE, root_help, wants_colour
+from edgecli.outline import COMMANDS, TITLE, root_help, wants_colour
 
 
 class RootGroup(EdgeGroup):

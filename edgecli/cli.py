@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from edgecli.entry import COMMON_OPTIONS
 from edgecli.errors import EdgeError, ExitCode, UsageError, did_you_mean
+from edgecli.outline import COMMON_OPTIONS
 
 if TYPE_CHECKING:
     from edgecli.client import Client

@@ -9,53 +9,7 @@ from __future__ import annotations
 import sys
 
 from edgecli import __version__
-
-TITLE = "Cloudflare's AI platform on your own machine: models, vector indexes, documents and answers."
-
-# Name -> where it lives (a Typer app or a function) and its line in the help, in the order of a first session.
-COMMANDS: dict[str, tuple[str, str]] = {
-    "init": ("edgecli.scaffold.commands:init", "Start a project from a template."),
-    "models": ("edgecli.models.commands:app", "List, pull, verify and remove model files."),
-    "vectorize": ("edgecli.vectorize.commands:app", "Create, inspect, query and delete vector indexes."),
-    "ingest": ("edgecli.rag.commands:ingest", "Bring a folder of documents into an index."),
-    "query": ("edgecli.rag.commands:query", "Search an index: vector, keyword or both."),
-    "rag": ("edgecli.rag.commands:app", "Answer questions from an index, with checked citations."),
-    "chat": ("edgecli.chat.commands:chat", "Talk to a model, with an index behind it if you like."),
-    "ai": ("edgecli.ai.commands:app", "Run a model."),
-    "serve": ("edgecli.server.commands:serve", "Serve the API on this machine, with warm models."),
-    "config": ("edgecli.config.commands:app", "Check and show the configuration."),
-    "doctor": ("edgecli.doctor.commands:doctor", "Say what works on this machine and what does not."),
-}
-
-# Flags, metavar, help: what every command takes, before or after its name.
-COMMON_OPTIONS: tuple[tuple[str, str, str], ...] = (
-    ("--cwd", "DIR", "Run as if started in DIR."),
-    ("--config, -c", "FILE", "Read this wrangler.toml or wrangler.jsonc."),
-    ("--env, -e", "NAME", "Use the settings of this environment."),
-    ("--json", "", "Print the API's result as JSON on stdout."),
-    ("--verbose, -v", "", "Say more on stderr."),
-    ("--debug", "", "Show traces of errors."),
-)
-
-
-def root_help(*, colour: bool) -> str:
-    """Return the help of `edgecli` itself."""
-    bold, name, end = ("\033[1m", "\033[36m", "\033[0m") if colour else ("", "", "")
-    options = [(f"{flags} {metavar}".rstrip(), text) for flags, metavar, text in COMMON_OPTIONS]
-    options += [("--version", "Print the version."), ("--help, -h", "Show this help, or that of a command.")]
-    lines = [TITLE, "", f"{bold}Usage:{end} edgecli [OPTIONS] COMMAND [ARGS]...", "", f"{bold}Commands:{end}"]
-    lines += [f"  {name}{command:<20}{end}{text}" for command, (_, text) in COMMANDS.items()]
-    lines += ["", f"{bold}Options, before or after a command:{end}"]
-    lines += [f"  {name}{flags:<20}{end}{text}" for flags, text in options]
-    lines += ["", "A first session: `edgecli init my-app --template rag`, then follow what it prints.", ""]
-    return "\n".join(lines)
-
-
-def wants_colour() -> bool:
-    """Tell whether stdout is a terminal that takes colour."""
-    import os
-
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+from edgecli.outline import root_help, wants_colour
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgecli import __version__
-from edgecli.entry import COMMANDS
+from edgecli.outline import COMMANDS
 from tests.conftest import Run
 
 

@@ -86,7 +86,7 @@ def test_a_failing_transaction_leaves_nothing(tmp_path: Path) -> None:
 def test_a_damaged_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "edge.db"
     path.write_bytes(b"this is no database, but long enough to be read as one" * 100)
-    with pytest.raises(StateError, match="edge.db") as caught:
+    with pytest.raises(StateError, match=r"edge\.db") as caught:
         Database(path)
     assert caught.value.code == "state_damaged"
 

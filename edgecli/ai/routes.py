@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from edgecli.envelope import ok, read_json, sse
 from edgecli.errors import UsageError
 from edgecli.models.schema import Task
-from edgecli.server.envelope import ok, read_json, sse
 
 if TYPE_CHECKING:
     from edgecli.ai.service import AiService

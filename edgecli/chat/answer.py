@@ -112,6 +112,4 @@ def events_of(client: Client, request: Request) -> Generator[dict[str, Any]]:
 def source_line(source: dict[str, Any]) -> str:
     """Return a source in one line, `[1] docs/refunds.md › Refund window`."""
     heading = str(source.get("heading") or "").replace(" > ", " › ")
-    return f"[{source.get('n')}] {source.get('file') or source.get('id')}" + (
-        f" › {heading}" if heading else ""
-    )
+    return f"[{source.get('n')}] {source.get('file') or source.get('id')}" + (f" › {heading}" if heading else "")

@@ -15,18 +15,12 @@ def chat(
         str | None,
         typer.Option("--index", "-i", metavar="NAME", help="Answer from this index, with its sources."),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", metavar="ID", help="Model that answers.")
-    ] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", metavar="ID", help="Model that answers.")] = None,
     system: Annotated[
         str | None, typer.Option("--system", "-s", metavar="TEXT", help="Instructions to the model.")
     ] = None,
-    top_k: Annotated[
-        int | None, typer.Option("--top-k", "-k", min=1, max=50, help="How many passages.")
-    ] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", min=1, help="Longest answer, in tokens.")
-    ] = None,
+    top_k: Annotated[int | None, typer.Option("--top-k", "-k", min=1, max=50, help="How many passages.")] = None,
+    max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Longest answer, in tokens.")] = None,
     temperature: Annotated[
         float | None,
         typer.Option("--temperature", "-t", min=0, max=5, help="Randomness; 0 always answers the same."),

@@ -14,15 +14,11 @@ def remarks(answer: Answer, *, limit: int | None = None) -> list[str]:
     """
     lines = [source_line(source) for source in answer.cited_sources()]
     if answer.sources and answer.grounded is False:
-        lines += [
-            f"not supported by `{answer.index}`: {_short(statement)}" for statement in answer.unsupported
-        ]
+        lines += [f"not supported by `{answer.index}`: {_short(statement)}" for statement in answer.unsupported]
         if not answer.unsupported:
             lines.append(f"not grounded: no passage of `{answer.index}` is cited.")
     if answer.dropped:
-        lines.append(
-            f"{count(len(answer.dropped), 'passage')} did not fit into the context and were left out."
-        )
+        lines.append(f"{count(len(answer.dropped), 'passage')} did not fit into the context and were left out.")
     if limit is not None and answer.usage.get("completion_tokens", 0) >= limit:
         lines.append(f"The answer was cut at {limit} tokens; `--max-tokens` allows more.")
     elif answer.finish_reason == "length":

@@ -28,8 +28,6 @@ def open_history(path: Path) -> History:
         os.close(descriptor)
         path.chmod(0o600)
     except OSError as error:
-        console.warn(
-            f"What you type is not kept for the next chat: cannot write `{path}`: {error.strerror or error}."
-        )
+        console.warn(f"What you type is not kept for the next chat: cannot write `{path}`: {error.strerror or error}.")
         return InMemoryHistory()
     return FileHistory(str(path))

@@ -46,9 +46,7 @@ class Lookup:
         if self._models is None or fresh:
             found = self._client.call("GET", "/edge/models", params={"task": GENERATION})
             models = [
-                ModelInfo(
-                    model["id"], model.get("stand_in"), model.get("context"), bool(model.get("installed"))
-                )
+                ModelInfo(model["id"], model.get("stand_in"), model.get("context"), bool(model.get("installed")))
                 for model in found
             ]
             models.sort(key=lambda model: (not model.installed, model.id))
@@ -86,10 +84,7 @@ class Lookup:
         if index in known:
             return index
         if known:
-            hint = (
-                did_you_mean(index, known)
-                or "The indexes are " + ", ".join(f"`{one}`" for one in known) + "."
-            )
+            hint = did_you_mean(index, known) or "The indexes are " + ", ".join(f"`{one}`" for one in known) + "."
         else:
             hint = f"`edgecli ingest DIR --index {index}` makes it from a folder of documents."
         raise NotFoundError(f"There is no index `{index}`.", hint=hint, code="unknown_index")

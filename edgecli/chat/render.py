@@ -30,11 +30,7 @@ def finished_length(text: str) -> int:
     They are whole blocks (paragraphs, lists, code, tables): the block after them has begun with a whole line.
     """
     known = text[: text.rfind("\n") + 1]
-    starts = [
-        token.map[0]
-        for token in parser().parse(known)
-        if token.level == 0 and token.map and token.nesting >= 0
-    ]
+    starts = [token.map[0] for token in parser().parse(known) if token.level == 0 and token.map and token.nesting >= 0]
     if len(starts) < 2:
         return 0
     return sum(len(line) for line in known.splitlines(keepends=True)[: starts[-1]])
@@ -102,9 +98,7 @@ class AnswerView:
         seconds = monotonic() - self._since
         mark = _SPINNER[int(seconds * 12) % len(_SPINNER)]
         after = f" {seconds:.0f} s" if seconds >= 2 else ""
-        return self._printed(
-            Text(f"{mark} {self._waiting}{after}", style="dim", no_wrap=True, overflow="ellipsis")
-        )
+        return self._printed(Text(f"{mark} {self._waiting}{after}", style="dim", no_wrap=True, overflow="ellipsis"))
 
     def _lines(self, markup: str, *, first: bool) -> list[str]:
         return [*([] if first else [""]), *self._printed(ChatMarkdown(markup.strip("\n")))]

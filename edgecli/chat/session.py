@@ -77,9 +77,7 @@ class Session:
         if self.index is None:
             system = [{"role": "system", "content": self.system}] if self.system else []
             messages = [*system, *history, {"role": "user", "content": question}]
-            return Request(
-                f"/client/v4/accounts/local/ai/run/{self.model}", _given({"messages": messages} | options)
-            )
+            return Request(f"/client/v4/accounts/local/ai/run/{self.model}", _given({"messages": messages} | options))
         asked = {
             "question": question,
             "index": self.index,
@@ -110,9 +108,7 @@ class Session:
         if self.unanswered is not None:
             return self.unanswered, False
         if not self.turns:
-            raise UsageError(
-                "There is no question to ask again.", hint="Ask one first.", code="nothing_to_retry"
-            )
+            raise UsageError("There is no question to ask again.", hint="Ask one first.", code="nothing_to_retry")
         return self.turns[-1].question, True
 
     def clear(self) -> None:

@@ -65,9 +65,7 @@ def load(path: Path) -> Session:
             raise _broken(path, f"it is larger than {MAX_BYTES >> 20} MiB")
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise NotFoundError(
-            f"There is no file `{path}`.", hint="`/load` wants a file that `/save` wrote."
-        ) from error
+        raise NotFoundError(f"There is no file `{path}`.", hint="`/load` wants a file that `/save` wrote.") from error
     except OSError as error:
         raise EdgeError(f"Cannot read `{path}`: {error.strerror or error}.", code="unreadable") from error
     except UnicodeDecodeError as error:
@@ -167,9 +165,7 @@ def _session(settings: dict[str, Any], messages: list[Any]) -> Session:
             or message.get("role") != wanted
             or not isinstance(message.get("content"), str)
         ):
-            raise ValueError(
-                f"message {number} is not a message of the role `{wanted}` with text as its content"
-            )
+            raise ValueError(f"message {number} is not a message of the role `{wanted}` with text as its content")
     pairs = zip(messages[::2], messages[1::2], strict=False)
     turns = _turns.validate_python(
         [

@@ -20,9 +20,7 @@ _WIDE = (
 )
 # What stays on one line: a wide character, or a run of others without a space, with its punctuation and the
 # spaces after it.
-_UNIT = re.compile(
-    rf"(?:[{_OPENING}(\[{{]*(?:{_WIDE}|(?:(?!{_WIDE})[^\s{_OPENING}])+)[{re.escape(_CLOSING)}]*|\S)?\s*"
-)
+_UNIT = re.compile(rf"(?:[{_OPENING}(\[{{]*(?:{_WIDE}|(?:(?!{_WIDE})[^\s{_OPENING}])+)[{re.escape(_CLOSING)}]*|\S)?\s*")
 
 
 def wrap(text: Text, width: int) -> list[Text]:

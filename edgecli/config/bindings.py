@@ -76,9 +76,7 @@ BINDING_KINDS: dict[str, BindingKind] = {
         BindingKind("mtls_certificates", "mTLS Certificate", required=("certificate_id",)),
         BindingKind("workflows", "Workflow", required=("name", "class_name"), open=True),
         BindingKind("pipelines", "Pipeline", open=True),
-        BindingKind(
-            "secrets_store_secrets", "Secrets Store Secret", required=("store_id", "secret_name"), other=()
-        ),
+        BindingKind("secrets_store_secrets", "Secrets Store Secret", required=("store_id", "secret_name"), other=()),
         BindingKind("artifacts", "Artifacts", open=True),
         BindingKind("ratelimits", "Rate Limit", name_field="name", open=True),
         BindingKind("flagship", "Flagship", open=True),
@@ -126,9 +124,7 @@ def _check_single(report: Report, name: str, path: KeyPath, value: Any, kind: Bi
 
 def _check_item(report: Report, name: str, path: KeyPath, item: Any, kind: BindingKind) -> None:
     if not isinstance(item, dict):
-        report.error(
-            f'"{kind.key}" bindings should be objects, but got {as_json(item)}', path, expected="table"
-        )
+        report.error(f'"{kind.key}" bindings should be objects, but got {as_json(item)}', path, expected="table")
         return
     if not isinstance(item.get(kind.name_field), str):
         report.error(

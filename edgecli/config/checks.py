@@ -96,8 +96,7 @@ def compatibility_date(report: Report, field: str, path: KeyPath, value: Any) ->
         )
     elif "\N{EN DASH}" in value or "\N{EM DASH}" in value:
         report.error(
-            f'"{field}" field should use ISO-8601 accepted hyphens (-) '
-            "rather than en-dashes (–) or em-dashes (—).",
+            f'"{field}" field should use ISO-8601 accepted hyphens (-) rather than en-dashes (–) or em-dashes (—).',
             path,
             expected=expected,
         )

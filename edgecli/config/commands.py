@@ -48,9 +48,7 @@ def _report_failure(error: ConfigError, *, as_json: bool, env: str | None) -> No
         if not found:
             finding = Diagnostic("error", error.message, hint=error.hint)
             found = [finding.to_dict() | {key: error.details.get(key) for key in ("file", "line", "column")}]
-        console.print_json(
-            {"ok": False, "config": error.details.get("config"), "env": env, "diagnostics": found}
-        )
+        console.print_json({"ok": False, "config": error.details.get("config"), "env": env, "diagnostics": found})
         raise typer.Exit(error.exit_code)
     for finding in found:
         if finding["level"] == "warning":
@@ -80,7 +78,5 @@ def show(
         console.print_json(body)
         return
     columns = ["key", "value", *(["origin"] if origin else [])]
-    rows = [
-        [key, shown(value), *([origins[key].describe()] if origin else [])] for key, value in values.items()
-    ]
+    rows = [[key, shown(value), *([origins[key].describe()] if origin else [])] for key, value in values.items()]
     console.table(columns, rows)

@@ -78,15 +78,11 @@ class Report:
         """Whether any finding is an error."""
         return any(finding.level == "error" for finding in self.found)
 
-    def error(
-        self, message: str, path: KeyPath, *, expected: str | None = None, hint: str | None = None
-    ) -> None:
+    def error(self, message: str, path: KeyPath, *, expected: str | None = None, hint: str | None = None) -> None:
         """Add what makes the configuration unusable."""
         self._add("error", message, path, expected, hint)
 
-    def warning(
-        self, message: str, path: KeyPath, *, expected: str | None = None, hint: str | None = None
-    ) -> None:
+    def warning(self, message: str, path: KeyPath, *, expected: str | None = None, hint: str | None = None) -> None:
         """Add what is doubtful."""
         self._add("warning", message, path, expected, hint)
 

@@ -46,8 +46,7 @@ def apply_environment(report: Report, raw: dict[str, Any], env: str | None) -> E
 def _check_top_level(report: Report, raw: dict[str, Any]) -> None:
     if "legacy_env" in raw:
         report.error(
-            'The "legacy_env" field is no longer supported, '
-            "so please remove it from your configuration file.",
+            'The "legacy_env" field is no longer supported, so please remove it from your configuration file.',
             ("legacy_env",),
             hint="Delete the line; each environment is a Worker of its own, `<name>-<environment>`.",
         )

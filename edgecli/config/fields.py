@@ -125,9 +125,7 @@ def check_vars(report: Report, name: str, path: KeyPath, value: Any) -> None:
     from datetime import date, time
 
     if not isinstance(value, dict):
-        report.error(
-            f'The field "{name}" should be an object but got {as_json(value)}.', path, expected="table"
-        )
+        report.error(f'The field "{name}" should be an object but got {as_json(value)}.', path, expected="table")
         return
     for key, entry in value.items():
         if isinstance(entry, date | time):
@@ -142,9 +140,7 @@ def check_vars(report: Report, name: str, path: KeyPath, value: Any) -> None:
 def check_secrets(report: Report, name: str, path: KeyPath, value: Any) -> None:
     """Check a `secrets` table: the names of required secrets, no values."""
     if not isinstance(value, dict):
-        report.error(
-            f'The field "{name}" should be an object but got {as_json(value)}.', path, expected="table"
-        )
+        report.error(f'The field "{name}" should be an object but got {as_json(value)}.', path, expected="table")
         return
     report.unexpected(name, path, value, ["required"])
     required = value.get("required", [])

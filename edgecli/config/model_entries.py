@@ -82,9 +82,7 @@ def check_models(report: Report, models: dict[str, Any], path: KeyPath) -> None:
         _check_kind(report, model, entry, name, place)
 
 
-def _check_fields(
-    report: Report, table: dict[str, Any], name: str, place: KeyPath, fields: dict[str, Check]
-) -> None:
+def _check_fields(report: Report, table: dict[str, Any], name: str, place: KeyPath, fields: dict[str, Check]) -> None:
     report.unexpected(name, place, table, fields)
     for key, check in fields.items():
         if key in table:

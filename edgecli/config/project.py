@@ -141,9 +141,7 @@ def _chosen(cwd: Path, config: Path | None) -> Path | None:
     return path
 
 
-def _load(
-    source: ConfigSource | None, root: Path, cwd: Path, env: str | None, environ: Mapping[str, str]
-) -> Project:
+def _load(source: ConfigSource | None, root: Path, cwd: Path, env: str | None, environ: Mapping[str, str]) -> Project:
     chosen = (environ.get("CLOUDFLARE_ENV") if env is None else env) or None
     report = Report(source)
     raw = source.data if source else {}

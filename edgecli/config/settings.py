@@ -50,9 +50,7 @@ class GenerationSettings:
     gpu_layers: int = _setting(
         -1, "Layers of the model to put on the GPU; -1 is all that it takes.", minimum=-1, maximum=10_000
     )
-    threads: int = _setting(
-        0, "Threads of the generation engine; 0 is edgecli.threads.", minimum=0, maximum=1024
-    )
+    threads: int = _setting(0, "Threads of the generation engine; 0 is edgecli.threads.", minimum=0, maximum=1024)
     max_tokens: int = _setting(
         256, "Longest answer in tokens, where a call does not say.", minimum=1, maximum=10_000_000
     )
@@ -65,12 +63,8 @@ class GenerationSettings:
 class IngestSettings:
     """How documents are read and cut."""
 
-    chunk_tokens: int = _setting(
-        200, "Longest chunk, in tokens of the embedding model.", minimum=8, maximum=100_000
-    )
-    chunk_overlap: int = _setting(
-        40, "Tokens that a chunk repeats from the one before it.", minimum=0, maximum=100_000
-    )
+    chunk_tokens: int = _setting(200, "Longest chunk, in tokens of the embedding model.", minimum=8, maximum=100_000)
+    chunk_overlap: int = _setting(40, "Tokens that a chunk repeats from the one before it.", minimum=0, maximum=100_000)
     max_file_mb: int = _setting(100, "Larger files are reported and left out.", minimum=1, maximum=100_000)
     exclude: tuple[str, ...] = _setting((), 'Patterns of files to leave out, for example "drafts/**".')
     gitignore: bool = _setting(True, "Leave out what .gitignore files name.")
@@ -188,7 +182,5 @@ def build_settings(values: dict[tuple[str, ...], Any], models: dict[str, dict[st
 
 
 def _replace(settings: Settings, tables: dict[str, dict[str, Any]]) -> Settings:
-    changed = {
-        name: dataclasses.replace(getattr(settings, name), **values) for name, values in tables.items()
-    }
+    changed = {name: dataclasses.replace(getattr(settings, name), **values) for name, values in tables.items()}
     return dataclasses.replace(settings, **changed)

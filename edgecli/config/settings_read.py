@@ -26,9 +26,7 @@ class SettingsRead:
         """Key of a setting -> the environment variable that sets it."""
 
 
-def read_settings(
-    report: Report, raw: dict[str, Any], env: str | None, environ: Mapping[str, str]
-) -> SettingsRead:
+def read_settings(report: Report, raw: dict[str, Any], env: str | None, environ: Mapping[str, str]) -> SettingsRead:
     """Check every `[edgecli]` table that counts and return the settings that hold."""
     found = SettingsRead()
     values: dict[tuple[str, ...], Any] = {}
@@ -138,9 +136,7 @@ def _has_type(setting: Setting, value: Any) -> bool:
     return type(value) is type(setting.default)
 
 
-def _check_range(
-    report: Report, minimum: float, maximum: float, name: str, place: KeyPath, value: float
-) -> None:
+def _check_range(report: Report, minimum: float, maximum: float, name: str, place: KeyPath, value: float) -> None:
     if not minimum <= value <= maximum:
         expected = f"{minimum} to {maximum}"
         report.error(

@@ -130,12 +130,12 @@ def _unreadable(message: str, hint: str) -> ConfigError:
 
 
 def _parse_toml(text: str, shown: str) -> tuple[dict[str, Any], dict[KeyPath, int]]:
-    import tomllib
+    import tomli
 
     from edgecli.config.toml_positions import toml_positions
 
     try:
-        data = tomllib.loads(text)
+        data = tomli.loads(text)
         _check_depth(data)
         return data, toml_positions(text)
     except ValueError as error:  # TOMLDecodeError, or Python's own of a number of thousands of digits

@@ -1,13 +1,14 @@
-"""Where each key of a TOML text stands. `tomllib` gives values only.
+"""Where each key of a TOML text stands. `tomli` gives values only.
 
-The text has already been read by `tomllib`, so it is known to be valid: the scanner needs to tell statements,
+The text has already been read by `tomli`, so it is known to be valid: the scanner needs to tell statements,
 strings and brackets apart, and nothing more.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
+
+import tomli
 
 from edgecli.config.keypath import KeyPath
 
@@ -84,7 +85,7 @@ class _Scanner:
             start = self.at
             if self.text[start] in "\"'":
                 self._skip(_STRING)
-                parts.append(tomllib.loads(f"key = {self.text[start : self.at]}")["key"])
+                parts.append(tomli.loads(f"key = {self.text[start : self.at]}")["key"])
             else:
                 self._skip(_BARE_KEY)
                 parts.append(self.text[start : self.at])

@@ -24,9 +24,7 @@ class Answer:
     """Nothing is known: the process hung, or the machine is very busy."""
 
 
-def ask(
-    question: str, *arguments: str, timeout: float = TIMEOUT_SECONDS, python: str = sys.executable
-) -> Answer:
+def ask(question: str, *arguments: str, timeout: float = TIMEOUT_SECONDS, python: str = sys.executable) -> Answer:
     """Run one question and return its answer; a crash, a hang or an exception of it is a `failure`."""
     # -P: a file of the user's project must not be taken for the library.
     command = [python, "-P", str(PROBE), question, *arguments]

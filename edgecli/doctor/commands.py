@@ -18,9 +18,7 @@ _MARKS = {"ok": "✓", "warn": "!", "fail": "✗"}
 
 
 def doctor(
-    deep: Annotated[
-        bool, typer.Option("--deep", help="Also load slow libraries, read whole databases.")
-    ] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Also load slow libraries, read whole databases.")] = False,
 ) -> None:
     """Say what works on this machine and what does not.
 
@@ -57,6 +55,4 @@ def _verdict(checks: tuple[Check, ...]) -> str:
     if failed:
         return "✗ Documents cannot be ingested and asked yet: " + ", ".join(failed) + "."
     doubtful = sum(check.status != "ok" for check in checks)
-    return "✓ Documents can be ingested and asked." + (
-        f" {doubtful} other findings above." if doubtful else ""
-    )
+    return "✓ Documents can be ingested and asked." + (f" {doubtful} other findings above." if doubtful else "")

@@ -79,9 +79,7 @@ def library(entry: Library, *, deep: bool = False) -> Check:
             essential=entry.essential,
             data=data | {"failure": answer.failure},
         )
-    return _check(
-        entry.distribution, Status.OK, installed, essential=entry.essential, data=data | answer.value
-    )
+    return _check(entry.distribution, Status.OK, installed, essential=entry.essential, data=data | answer.value)
 
 
 def _load(entry: Library) -> Answer:

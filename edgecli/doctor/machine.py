@@ -37,9 +37,7 @@ def python() -> Check:
 def edgecli() -> Check:
     """Say which edgecli runs."""
     place = Path(__file__).resolve().parents[1]
-    return _check(
-        "edgecli", Status.OK, f"{__version__} ({place})", data={"version": __version__, "path": str(place)}
-    )
+    return _check("edgecli", Status.OK, f"{__version__} ({place})", data={"version": __version__, "path": str(place)})
 
 
 def sqlite() -> Check:

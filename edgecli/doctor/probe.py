@@ -36,9 +36,7 @@ def torch() -> dict[str, Any]:
     return {
         "cuda": available,
         "built_for_cuda": module.version.cuda,
-        "devices": [module.cuda.get_device_name(i) for i in range(module.cuda.device_count())]
-        if available
-        else [],
+        "devices": [module.cuda.get_device_name(i) for i in range(module.cuda.device_count())] if available else [],
     }
 
 

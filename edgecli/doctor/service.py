@@ -25,9 +25,7 @@ class Step(NamedTuple):
     run: Callable[[], Check | list[Check]]
 
 
-def examine(
-    cwd: Path, *, config: Path | None = None, env: str | None = None, deep: bool = False
-) -> Examination:
+def examine(cwd: Path, *, config: Path | None = None, env: str | None = None, deep: bool = False) -> Examination:
     """Check the machine, the libraries, the project of `cwd` and its state.
 
     `deep` also loads the slow libraries and reads whole databases. Nothing is changed, and no check can end

@@ -127,13 +127,9 @@ def _sqlite_file(name: str, path: Path, hint: str, *, deep: bool) -> Check:
     try:
         problems = quick_check(path, None if deep else QUICK_CHECK_SECONDS)
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorname", "").startswith(
-            ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_READONLY")
-        ):
+        if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_READONLY")):
             # Another process writes, or a crash left a journal that the next writer rolls back.
-            return _check(
-                name, Status.WARN, f"not checked: {error}", "Run `edgecli doctor` again later.", data=data
-            )
+            return _check(name, Status.WARN, f"not checked: {error}", "Run `edgecli doctor` again later.", data=data)
         problems = [str(error)]
     if problems is None:
         return _check(

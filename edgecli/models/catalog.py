@@ -40,9 +40,9 @@ def _shipped() -> dict[str, str]:
 
 @cache
 def _shipped_table(model_id: str) -> dict[str, Any]:
-    import tomllib
+    import tomli
 
-    table = tomllib.loads(_shipped()[model_id])
+    table = tomli.loads(_shipped()[model_id])
     source = table.pop("same_files_as", None)
     if source is None:
         return table
@@ -53,9 +53,7 @@ def _shipped_table(model_id: str) -> dict[str, Any]:
 class Catalog:
     """Look models up by id, task or words."""
 
-    def __init__(
-        self, overrides: Mapping[str, Mapping[str, Any]], *, origin: str, folder: Path | None
-    ) -> None:
+    def __init__(self, overrides: Mapping[str, Mapping[str, Any]], *, origin: str, folder: Path | None) -> None:
         self._overrides = overrides
         self._origin = origin
         self._folder = folder
@@ -127,9 +125,7 @@ class Catalog:
         override = self._overrides.get(model_id)
         shipped = _shipped_table(model_id) if model_id in _shipped() else None
         if override is not None and "use" not in override:
-            return spec_from_table(
-                model_id, {**(shipped or {}), **override}, origin=self._origin, folder=self._folder
-            )
+            return spec_from_table(model_id, {**(shipped or {}), **override}, origin=self._origin, folder=self._folder)
         if shipped is None:
             raise _not_found(model_id, self.ids(), asked=asked)
         return spec_from_table(model_id, shipped, origin="catalog")

@@ -20,9 +20,7 @@ _ONNX_MODULES = frozenset({"Transformer", "Pooling", "Normalize"})
 class Say(Protocol):
     """Report a phase of a pull."""
 
-    def __call__(
-        self, phase: str, file: str = "", done: int = 0, total: int | None = None, text: str = ""
-    ) -> None: ...
+    def __call__(self, phase: str, file: str = "", done: int = 0, total: int | None = None, text: str = "") -> None: ...
 
 
 def needs_conversion(spec: ModelSpec, folder: Path) -> bool:
@@ -70,15 +68,13 @@ def _obstacle(folder: Path) -> str | None:
     modules = folder / "modules.json"
     if not modules.exists():
         return None if (folder / "config.json").exists() else "the files are no transformer"
-    kinds = {
-        str(module.get("type", "")).rsplit(".", 1)[-1] for module in json.loads(modules.read_text("utf-8"))
-    }
+    kinds = {str(module.get("type", "")).rsplit(".", 1)[-1] for module in json.loads(modules.read_text("utf-8"))}
     others = sorted(kinds - _ONNX_MODULES)
     return f"it has modules that ONNX leaves out ({', '.join(others)})" if others else None
 
 
 def _export(folder: Path, target: Path) -> None:
-    from edgecli.ai.engines.onnx_export import export
+    from edgecli.models.onnx_export import export
 
     export(folder, target)
 

@@ -32,9 +32,7 @@ _KEYS = (
 )
 
 
-def spec_from_table(
-    model_id: str, table: Mapping[str, Any], *, origin: str, folder: Path | None = None
-) -> ModelSpec:
+def spec_from_table(model_id: str, table: Mapping[str, Any], *, origin: str, folder: Path | None = None) -> ModelSpec:
     """Read one model's table; relative `file:` sources count from `folder`.
 
     Raises ConfigError, code `model_definition`, that names the key, its value and what was expected.
@@ -91,15 +89,11 @@ class _Reader:
         value = self.text(key)
         if value is None:
             if required:
-                raise self.wrong(
-                    key, "is missing", hint="One of: " + ", ".join(f'"{each}"' for each in choices) + "."
-                )
+                raise self.wrong(key, "is missing", hint="One of: " + ", ".join(f'"{each}"' for each in choices) + ".")
             return None
         if value not in choices:
             expected = ", ".join(f'"{each}"' for each in choices)
-            raise self.wrong(
-                key, f'is "{value}"; expected one of {expected}', hint=did_you_mean(value, choices)
-            )
+            raise self.wrong(key, f'is "{value}"; expected one of {expected}', hint=did_you_mean(value, choices))
         return value
 
     def count(self, key: str) -> int | None:
@@ -128,9 +122,7 @@ class _Reader:
             entries = [source]
         if not isinstance(entries, list):
             raise self.wrong("files", f"is {entries!r}; a list of sources was expected")
-        return [
-            self.file(f"files[{number}]", entry) for number, entry in enumerate(cast("list[Any]", entries))
-        ]
+        return [self.file(f"files[{number}]", entry) for number, entry in enumerate(cast("list[Any]", entries))]
 
     def file(self, key: str, entry: Any) -> ModelFile:
         table = {"source": entry} if isinstance(entry, str) else entry
@@ -139,9 +131,7 @@ class _Reader:
         fields = cast("dict[str, Any]", table)
         for name in fields:
             if name not in _FILE_KEYS:
-                raise self.wrong(
-                    f"{key}.{name}", "is not a key of a file", hint=did_you_mean(name, _FILE_KEYS)
-                )
+                raise self.wrong(f"{key}.{name}", "is not a key of a file", hint=did_you_mean(name, _FILE_KEYS))
         size = fields.get("size")
         if size is not None and not isinstance(size, int):
             raise self.wrong(f"{key}.size", f"is {size!r}; a number of bytes was expected")

@@ -101,9 +101,7 @@ def follow_pull(events: Iterator[Event]) -> None:
             if event["phase"] not in {"download", "unpack", "verify"}:
                 continue
             if key not in tasks:
-                tasks[key] = int(
-                    bars.add_task(f"{event['phase']} {_short(event['file'])}", total=event["total"])
-                )
+                tasks[key] = int(bars.add_task(f"{event['phase']} {_short(event['file'])}", total=event["total"]))
             bars.update(tasks[key], completed=event["done"], total=event["total"])  # pyright: ignore[reportArgumentType]
 
 

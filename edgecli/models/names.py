@@ -6,9 +6,7 @@ import hashlib
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789@-_")
 _LONGEST = 150
-_RESERVED = frozenset(
-    {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
-)
+_RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))})
 
 
 def folder_name(model_id: str) -> str:

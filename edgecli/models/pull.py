@@ -173,9 +173,7 @@ class _Pull:
         finally:
             lock.release()
 
-    def _say(
-        self, phase: str, file: str = "", done: int = 0, total: int | None = None, text: str = ""
-    ) -> None:
+    def _say(self, phase: str, file: str = "", done: int = 0, total: int | None = None, text: str = "") -> None:
         self.progress(PullProgress(self.spec.id, phase, file, done, total, text))
 
 

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from edgecli.envelope import ndjson, ok, read_json
 from edgecli.errors import UsageError
-from edgecli.server.envelope import ndjson, ok, read_json
 
 if TYPE_CHECKING:
     from edgecli.models.service import ModelsService
@@ -59,9 +59,7 @@ async def pull(request: Request) -> Response:
     models = _ids(body)
     service = _service(request)
     if models is None:
-        models = [
-            spec.requested_id or spec.id for spec in service.required(request.app.state.runtime.project)
-        ]
+        models = [spec.requested_id or spec.id for spec in service.required(request.app.state.runtime.project)]
     steps = service.pull(models, offline=body.get("offline") is True)
 
     async def events() -> AsyncIterator[dict[str, Any]]:

@@ -109,9 +109,7 @@ class ModelsService:
         unknown = [model for model in self.store.installed() if model.id not in known]
         views.extend(view(spec_of_installed(model), model) for model in unknown)
         wanted = None if task is None else task_of(task).value
-        return [
-            each for each in views if (each.installed or not installed_only) and wanted in {None, each.task}
-        ]
+        return [each for each in views if (each.installed or not installed_only) and wanted in {None, each.task}]
 
     def _view(self, spec: ModelSpec) -> ModelView:
         try:
@@ -139,9 +137,7 @@ class ModelsService:
         except NotFoundError as error:
             stand_in = self.catalog.stand_in(model_id)
             if stand_in is not None:
-                error.hint = (
-                    f"`{stand_in}` stands in for it: `edgecli models remove {stand_in}` deletes that one."
-                )
+                error.hint = f"`{stand_in}` stands in for it: `edgecli models remove {stand_in}` deletes that one."
             raise
 
     def _known(self, model_id: str) -> ModelSpec:

@@ -30,9 +30,7 @@ def no_space(folder: Path, *, needed: int | None = None, free: int | None = None
         free = shutil.disk_usage(_existing(folder)).free
         numbers = f"{megabytes(free)} are free"
     else:
-        numbers = (
-            f"{megabytes(needed)} and {megabytes(RESERVE)} of reserve are needed, {megabytes(free)} are free"
-        )
+        numbers = f"{megabytes(needed)} and {megabytes(RESERVE)} of reserve are needed, {megabytes(free)} are free"
     return LimitError(
         f"No space for the model's files: {numbers} on the disk of `{folder}`.",
         hint="Free some (`edgecli models remove` deletes models), or set EDGECLI_HOME to a larger disk.",

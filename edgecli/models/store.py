@@ -126,9 +126,7 @@ class Store:
         """Return how many files an installed model has."""
         return len((self._manifest(spec) or {"files": {}})["files"])
 
-    def verify(
-        self, spec: ModelSpec, progress: Callable[[str, int, int], None] | None = None
-    ) -> list[Problem]:
+    def verify(self, spec: ModelSpec, progress: Callable[[str, int, int], None] | None = None) -> list[Problem]:
         """Hash an installed model's files again and return what is wrong; `pull` then repairs it.
 
         `progress` gets the file, its bytes hashed so far and its size. Raises NotFoundError.
@@ -250,9 +248,7 @@ class Store:
 
     def _damaged(self, folder: Path, manifest: dict[str, Any]) -> list[str]:
         known = list(manifest.get("damaged", []))
-        return known or [
-            name for name, entry in manifest["files"].items() if _size(folder / name) != entry["size"]
-        ]
+        return known or [name for name, entry in manifest["files"].items() if _size(folder / name) != entry["size"]]
 
     def _check(
         self,

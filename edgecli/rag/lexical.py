@@ -21,17 +21,17 @@ _CJK_RUN = re.compile(f"[{_CJK}]+")
 _PIECE = re.compile(f"([{_CJK}]+)|([^\\W_{_CJK}]+)")
 
 # Words that say nothing of what a question is about. Chinese ones are pairs, as the index has them.
-_STOP_WORDS = frozenset(
-    """
-    a about after again all also am an and any are as at be been before being but by can could did do does doing don
-    down each few for from further get gets getting had has have having he her here hers him his how i if in into is
-    it its itself just let like me more most my myself no nor not now of off on once only or other our ours out over
-    own please s same she should so some such t than that the their theirs them then there these they this those
-    through to too under until up us very was we were what when where which while who whom why will with would you
-    your yours d ll m re ve doesn isn aren won shouldn tell know want need there way use using 什么 怎么 如何 怎样 哪些 哪个 哪里
-    多少 可以 是否 能否 为什 么样 吗 呢 的 了 是 我 你 在 和 有
-    """.split()
-)
+_STOP_WORD_TEXT = """
+    a about after again all also am an and any are as at be been before being but by can could did do
+    does doing don down each few for from further get gets getting had has have having he her here hers
+    him his how i if in into is it its itself just let like me more most my myself no nor not now of off
+    on once only or other our ours out over own please s same she should so some such t than that the
+    their theirs them then there these they this those through to too under until up us very was we were
+    what when where which while who whom why will with would you your yours d ll m re ve doesn isn aren
+    won shouldn tell know want need there way use using
+    什么 怎么 如何 怎样 哪些 哪个 哪里 多少 可以 是否 能否 为什 么样 吗 呢 的 了 是 我 你 在 和 有
+"""
+_STOP_WORDS = frozenset(_STOP_WORD_TEXT.split())
 
 
 def normalise(text: str) -> str:

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from edgecli.envelope import ndjson, ok, read_json, sse
 from edgecli.rag.schema import AskRequest, IngestRequest, QueryRequest, parse
-from edgecli.server.envelope import ndjson, ok, read_json, sse
 
 if TYPE_CHECKING:
     from edgecli.runtime import Runtime

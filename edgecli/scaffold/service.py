@@ -146,11 +146,7 @@ def _remove(made: list[Path]) -> list[Path]:
 
 
 def _unwritable(target: Path, error: OSError, left: Sequence[Path] = ()) -> EdgeError:
-    after = (
-        f"These could not be removed again: {', '.join(map(str, left))}."
-        if left
-        else "Nothing was left behind."
-    )
+    after = f"These could not be removed again: {', '.join(map(str, left))}." if left else "Nothing was left behind."
     return StateError(
         f"Cannot write the project to `{target}`: {error.strerror or error}. {after}",
         hint="Choose a folder that you may write to, with a shorter name if this one is very long.",

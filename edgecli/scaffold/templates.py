@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import tomli
 
 import edgecli
 from edgecli.errors import EdgeError, NotFoundError, did_you_mean
@@ -90,7 +91,7 @@ def find_template(name: str, directory: Path | None = None) -> Template:
 
 
 def _read(path: Path) -> Template:
-    described = tomllib.loads((path / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+    described = tomli.loads((path / DESCRIPTION_FILE).read_text(encoding="utf-8"))
     return Template(
         name=path.name,
         title=described["title"],

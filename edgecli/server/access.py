@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from edgecli.envelope import failure
 from edgecli.errors import EdgeError, UsageError
-from edgecli.server.envelope import failure
 
 LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
 

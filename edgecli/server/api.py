@@ -13,11 +13,11 @@ from starlette.routing import BaseRoute, Route
 
 from edgecli import __version__
 from edgecli.ai.routes import routes as ai_routes
+from edgecli.envelope import failure, ok, unexpected
 from edgecli.errors import EdgeError, NotFoundError, UsageError
 from edgecli.models.routes import routes as models_routes
 from edgecli.rag.routes import routes as rag_routes
 from edgecli.server.access import AccessRules
-from edgecli.server.envelope import failure, ok, unexpected
 from edgecli.vectorize.routes import routes as vectorize_routes
 
 if TYPE_CHECKING:

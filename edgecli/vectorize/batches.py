@@ -70,9 +70,7 @@ class _Row(NamedTuple):
         )
 
     def wrong_width(self, expected: int, got: int) -> UsageError:
-        message = (
-            f'invalid vector for id="{self.id}", expected {expected} dimensions, and got {got} dimensions'
-        )
+        message = f'invalid vector for id="{self.id}", expected {expected} dimensions, and got {got} dimensions'
         return self.error(message, "wrong_dimensions", 40012)
 
 
@@ -87,9 +85,7 @@ def batch_of_rows(rows: Iterable[Any], dimensions: int) -> Batch:
     metadata: list[str | None] = []
     for number, raw in enumerate(rows, start=1):
         if not isinstance(raw, Mapping):
-            raise unreadable_vectors(
-                f"row {number} is no object", hint='Like {"id": "a", "values": [0.1, 0.2]}.'
-            )
+            raise unreadable_vectors(f"row {number} is no object", hint='Like {"id": "a", "values": [0.1, 0.2]}.')
         given = cast("Mapping[str, Any]", raw)
         row = _Row(number, check_id(given.get("id"), number))
         ids.append(row.id)
@@ -122,9 +118,7 @@ def batch_of_arrays(
     if len(ids) and matrix.shape[1] != dimensions:
         raise _Row(1, ids[0]).wrong_width(dimensions, matrix.shape[1])
     _check_finite(matrix, ids)
-    texts = [
-        _metadata_text(item, _Row(number, ids[number - 1])) for number, item in enumerate(metadata, start=1)
-    ]
+    texts = [_metadata_text(item, _Row(number, ids[number - 1])) for number, item in enumerate(metadata, start=1)]
     return Batch(list(ids), matrix, [_namespace(namespace, _Row(1))] * len(ids), texts)
 
 
@@ -145,9 +139,7 @@ def _bytes(text: str, row: _Row) -> int:
     try:
         return len(text.encode())
     except UnicodeEncodeError as error:
-        raise row.error(
-            "a text holds half of a surrogate pair, which is no Unicode", "invalid_text"
-        ) from error
+        raise row.error("a text holds half of a surrogate pair, which is no Unicode", "invalid_text") from error
 
 
 def _values(values: Any, row: _Row, dimensions: int) -> NDArray[np.float32]:
@@ -173,9 +165,7 @@ def _namespace(namespace: Any, row: _Row) -> str | None:
     if namespace is None or namespace == "":
         return None
     if not isinstance(namespace, str) or _bytes(namespace, row) > MAX_NAMESPACE_BYTES:
-        raise row.error(
-            f"a namespace is a string of at most {MAX_NAMESPACE_BYTES} bytes", "invalid_namespace"
-        )
+        raise row.error(f"a namespace is a string of at most {MAX_NAMESPACE_BYTES} bytes", "invalid_namespace")
     return namespace
 
 

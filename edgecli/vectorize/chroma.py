@@ -66,9 +66,7 @@ class Chroma:
             from chromadb.config import Settings
 
             directory.mkdir(parents=True, exist_ok=True)
-            self._client: Any = chromadb.PersistentClient(
-                str(directory), settings=Settings(anonymized_telemetry=False)
-            )
+            self._client: Any = chromadb.PersistentClient(str(directory), settings=Settings(anonymized_telemetry=False))
             self._max_rows = int(self._client.get_max_batch_size())
 
     @contextlib.contextmanager
@@ -130,9 +128,7 @@ class Chroma:
         with self._errors("write"):
             for start in range(0, len(batch), self._max_rows):
                 part = slice(start, start + self._max_rows)
-                self._collection(uid).upsert(
-                    ids=batch.ids[part], embeddings=batch.values[part], metadatas=texts[part]
-                )
+                self._collection(uid).upsert(ids=batch.ids[part], embeddings=batch.values[part], metadatas=texts[part])
 
     def delete(self, uid: str, ids: Sequence[str]) -> None:
         """Delete these rows; unknown ids are ignored."""
@@ -156,9 +152,7 @@ class Chroma:
         offset = 0
         while True:
             with self._errors("read"):
-                found = self._collection(uid).get(
-                    limit=_READ_ROWS, offset=offset, include=["embeddings", "metadatas"]
-                )
+                found = self._collection(uid).get(limit=_READ_ROWS, offset=offset, include=["embeddings", "metadatas"])
             if not found["ids"]:
                 return
             yield _batch(found)

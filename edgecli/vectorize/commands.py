@@ -147,9 +147,7 @@ def query(
     return_metadata: Annotated[
         str, typer.Option("--return-metadata", help="all, indexed (strings cut to 64 bytes) or none.")
     ] = "none",
-    namespace: Annotated[
-        str | None, typer.Option("--namespace", help="Search in this namespace only.")
-    ] = None,
+    namespace: Annotated[str | None, typer.Option("--namespace", help="Search in this namespace only.")] = None,
     filter_json: Annotated[
         str | None, typer.Option("--filter", help='Metadata filter, as JSON: \'{"year": {"$gte": 2020}}\'.')
     ] = None,

@@ -105,9 +105,7 @@ def parse_filter(obj: Any) -> Filter:
     Raises UsageError that names the key or operator at fault.
     """
     if not isinstance(obj, Mapping) or not obj:
-        raise _wrong(
-            "A filter is an object with at least one property.", hint='Write it as {"property": value}.'
-        )
+        raise _wrong("A filter is an object with at least one property.", hint='Write it as {"property": value}.')
     properties = cast("Mapping[Any, Any]", obj)
     _check_size(properties)
     conditions: list[Condition] = []
@@ -153,9 +151,7 @@ def _conditions(path: tuple[str, ...], key: str, wanted: Any) -> list[Condition]
             hint = did_you_mean(operator, OPERATORS) or f"The operators are {', '.join(OPERATORS)}."
             raise _wrong(f"The filter on `{key}` has the unknown operator `{operator}`.", hint=hint)
     _check_combination(key, set(operators))
-    return [
-        Condition(path, operator, _operand(value, key, operator)) for operator, value in operators.items()
-    ]
+    return [Condition(path, operator, _operand(value, key, operator)) for operator, value in operators.items()]
 
 
 def _check_combination(key: str, operators: set[str]) -> None:
@@ -170,9 +166,7 @@ def _check_combination(key: str, operators: set[str]) -> None:
 def _operand(value: Any, key: str, operator: str) -> Any:
     if operator in {"$in", "$nin"}:
         if not isinstance(value, list | tuple):
-            raise _wrong(
-                f"`{operator}` on `{key}` takes an array.", hint=f'Like {{"{operator}": ["a", "b"]}}.'
-            )
+            raise _wrong(f"`{operator}` on `{key}` takes an array.", hint=f'Like {{"{operator}": ["a", "b"]}}.')
         return tuple(_scalar(item, key, operator) for item in cast("list[Any]", value))
     operand = _scalar(value, key, operator)
     if operator in _UPPER | _LOWER and not isinstance(operand, str | float):

@@ -51,10 +51,7 @@ def check_dimensions(dimensions: int, maximum: int) -> int:
 
 def index_not_found(name: str, known: list[str]) -> NotFoundError:
     """Return the error for an index that does not exist."""
-    hint = (
-        did_you_mean(name, known)
-        or f"`edgecli vectorize create {name} --dimensions N --metric cosine` creates it."
-    )
+    hint = did_you_mean(name, known) or f"`edgecli vectorize create {name} --dimensions N --metric cosine` creates it."
     return NotFoundError(
         f'vectorize.index.not_found - Index name "{name}"', hint=hint, code="index_not_found", cf_code=3000
     )

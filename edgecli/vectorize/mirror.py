@@ -135,8 +135,7 @@ class Mirror:
 
     def _read_records(self) -> list[IndexRecord]:
         return [
-            IndexRecord.from_json(text)
-            for (text,) in self._db.execute("SELECT record FROM indexes ORDER BY number")
+            IndexRecord.from_json(text) for (text,) in self._db.execute("SELECT record FROM indexes ORDER BY number")
         ]
 
     def records(self) -> list[IndexRecord]:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from edgecli.server.envelope import ok
+from edgecli.envelope import ok
 from edgecli.vectorize.bodies import read_request, read_vectors
 from edgecli.vectorize.schema import IdsRequest, NewIndex, QueryRequest
 

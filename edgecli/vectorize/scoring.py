@@ -54,9 +54,7 @@ def best(
     return places[order], _scores(metric, keys[order])
 
 
-def _dots(
-    rows: NDArray[np.float32], query: NDArray[np.float32], places: NDArray[np.intp]
-) -> NDArray[np.float64]:
+def _dots(rows: NDArray[np.float32], query: NDArray[np.float32], places: NDArray[np.intp]) -> NDArray[np.float64]:
     with np.errstate(over="ignore", invalid="ignore"):
         if 2 * len(places) < len(rows):
             parts = [places[at : at + _BLOCK_ROWS] for at in range(0, len(places), _BLOCK_ROWS)]

@@ -78,9 +78,7 @@ class VectorizeService:
         config = _config(dimensions, metric, preset)
         limits.check_name(name)
         limits.check_dimensions(config.dimensions, self._settings.max_dimensions)
-        return _index(
-            await self._run(self._store.create, name, config.dimensions, config.metric, description)
-        )
+        return _index(await self._run(self._store.create, name, config.dimensions, config.metric, description))
 
     async def list(self) -> list[Index]:
         """Return every index, oldest first."""
@@ -168,9 +166,7 @@ class VectorizeService:
         _check_top_k(request)
         criterion = None if request.filter is None else parse_filter(request.filter)
         query = self._query_vector(record, request)
-        hits = self._store.search(
-            name, query, request.top_k, namespace=request.namespace or None, criterion=criterion
-        )
+        hits = self._store.search(name, query, request.top_k, namespace=request.namespace or None, criterion=criterion)
         negative = record.metric == "dot-product" and self._settings.dot_product_sign == "negative"
         matches = [_match(hit, request, -1.0 if negative else 1.0) for hit in hits]
         return QueryResult(count=len(matches), matches=matches)

@@ -56,8 +56,7 @@ class Column:
         operator, operand = condition.operator, condition.operand
         if operator in _EQUALITY:
             codes = [
-                self._codes.get((type(one), one))
-                for one in (operand if isinstance(operand, tuple) else [operand])
+                self._codes.get((type(one), one)) for one in (operand if isinstance(operand, tuple) else [operand])
             ]
             passing = np.zeros(len(self._values), np.bool_)
             passing[[code for code in codes if code is not None]] = True
@@ -110,9 +109,7 @@ class Snapshot:
         if self._namespaces is None:
             found = list(self._mirror.column(self._uid, "namespace"))
             self._namespaces = Column(len(self.values))
-            self._namespaces.put(
-                [slot for slot, _ in found], [name for _, name in found], size=len(self.values)
-            )
+            self._namespaces.put([slot for slot, _ in found], [name for _, name in found], size=len(self.values))
         return self._namespaces
 
     def _load(self, paths: set[tuple[str, ...]]) -> None:

@@ -44,9 +44,7 @@ def test_the_bytes_of_a_stream(client: TestClient) -> None:
 @pytest.mark.parametrize("model", [EMBEDDING, EMBEDDING.replace("/", "%2F"), EMBEDDING.replace("@", "%40")])
 @pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded", "text/plain"])
 def test_ids_and_content_types_as_clients_send_them(client: TestClient, model: str, kind: str) -> None:
-    answer = client.post(
-        RUN + model, content=b' {"text": "\xe9\x80\x80\xe6\xac\xbe"}', headers={"content-type": kind}
-    )
+    answer = client.post(RUN + model, content=b' {"text": "\xe9\x80\x80\xe6\xac\xbe"}', headers={"content-type": kind})
     body = answer.json()
     assert (answer.status_code, body["success"], body["errors"], body["messages"]) == (200, True, [], [])
     assert body["result"]["shape"] == [1, 384]

@@ -32,9 +32,7 @@ def test_run_and_stream_give_the_same_answer(life: Life) -> None:
 
 
 def test_the_settings_stand_in_for_silence(life: Life) -> None:
-    result = life(
-        life.service.run(GENERATION, {"prompt": "Write a very long story.", "seed": 3, "temperature": 0})
-    )
+    result = life(life.service.run(GENERATION, {"prompt": "Write a very long story.", "seed": 3, "temperature": 0}))
     assert result["usage"]["completion_tokens"] <= life.service.settings.generation.max_tokens == 256
 
 

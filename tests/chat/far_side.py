@@ -78,9 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.far_side.requests.append(
-            {"path": self.path, "body": body, "token": self.headers["authorization"]}
-        )
+        self.far_side.requests.append({"path": self.path, "body": body, "token": self.headers["authorization"]})
         if self.path == "/edge/ask":
             self._ask(body)
         else:

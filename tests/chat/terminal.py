@@ -75,9 +75,7 @@ class Terminal:
 
     def until(self, text: str, *, times: int = 1) -> Terminal:
         """Wait until the scrollback and the screen show a text, and show it so many times."""
-        return self._wait(
-            lambda: self.everything().count(text) >= times, f"{text!r} did not appear", PATIENCE
-        )
+        return self._wait(lambda: self.everything().count(text) >= times, f"{text!r} did not appear", PATIENCE)
 
     def until_answering(self) -> Terminal:
         """Wait until an answer has begun: its first words stand where the waiting line stood."""
@@ -99,9 +97,7 @@ class Terminal:
 
     def wait_for_end(self) -> int | None:
         """Wait until the chat has ended and return its exit code."""
-        self._wait(
-            lambda: not self.process.isalive() and not self._read(0.05), "the chat did not end", PATIENCE
-        )
+        self._wait(lambda: not self.process.isalive() and not self._read(0.05), "the chat did not end", PATIENCE)
         return self.process.exitstatus
 
     def _wait(self, reached: object, complaint: str, seconds: float) -> Terminal:

@@ -31,9 +31,7 @@ def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None
     assert list(open_history(path).load_history_strings()) == ["多行\ntext"]
 
 
-def test_without_a_place_to_write_the_chat_goes_on(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_place_to_write_the_chat_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert isinstance(open_history(tmp_path / "file" / "chat_history"), InMemoryHistory)
     assert "is not kept for the next chat" in capsys.readouterr().err

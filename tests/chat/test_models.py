@@ -29,9 +29,7 @@ def test_a_model_answers_in_a_pipe(project: Path, edgecli: Run) -> None:
     assert done.returncode == 0, done.stderr
     first, second = (json.loads(line) for line in done.stdout.splitlines())
     assert first["content"].strip() and 0 < first["usage"]["completion_tokens"] <= 8
-    assert second["usage"]["prompt_tokens"] > first["usage"]["prompt_tokens"], (
-        "the second turn has no history"
-    )
+    assert second["usage"]["prompt_tokens"] > first["usage"]["prompt_tokens"], "the second turn has no history"
 
 
 def test_an_index_answers_with_sources_that_hold(project: Path, edgecli: Run) -> None:
@@ -44,9 +42,7 @@ def test_an_index_answers_with_sources_that_hold(project: Path, edgecli: Run) ->
     assert created.returncode == 0, created.stderr
     ingested = edgecli("ingest", "docs", "--index", "help")
     assert ingested.returncode == 0, ingested.stderr
-    done = edgecli(
-        "chat", "--index", "help", "--json", stdin="Within how many days can I ask for a refund?\n"
-    )
+    done = edgecli("chat", "--index", "help", "--json", stdin="Within how many days can I ask for a refund?\n")
     assert done.returncode == 0, done.stderr
     turn = json.loads(done.stdout)
     assert turn["sources"][0]["file"].endswith("refunds.md")
@@ -63,9 +59,7 @@ def test_a_message_larger_than_the_context_is_refused_with_both_numbers(project:
 
 
 def test_control_c_stops_the_model_and_not_the_chat(terminal: Terminal) -> None:
-    terminal.start("--max-tokens", "4000", "--temperature", "0").say(
-        "Count from 1 to 1000."
-    ).until_answering()
+    terminal.start("--max-tokens", "4000", "--temperature", "0").say("Count from 1 to 1000.").until_answering()
     terminal.type(CTRL_C).until("■ Stopped.")
     terminal.say("/tokens").until("tokens so far").until_prompt().type(CTRL_D)
     assert terminal.wait_for_end() == 0

@@ -70,10 +70,7 @@ def test_markdown_as_a_chat_shows_it() -> None:
     assert "https://example.com.\nA second line with code and <b>HTML</b>.\n" in shown
     assert "选择要退款的订单；如果订单已经超过三十\n   天，请先联系客服，" in shown
     assert "   nested = 1\n" in shown
-    assert (
-        '\ndef refund(order, reason="a reason that is so long that it does not fit into one line"):\n'
-        in shown
-    )
+    assert '\ndef refund(order, reason="a reason that is so long that it does not fit into one line"):\n' in shown
     assert "Plan   Price\n────────────\nFree       0\n" in shown
     assert "▌ Quoted." in shown
 

@@ -13,9 +13,7 @@ from tests.chat.terminal import ALT_ENTER, CTRL_C, CTRL_D, ENTER, Terminal
 RUN = "/ai/run/@edge/talker"
 
 
-def test_an_answer_is_rendered_and_the_next_question_carries_it(
-    terminal: Terminal, far_side: FarSide
-) -> None:
+def test_an_answer_is_rendered_and_the_next_question_carries_it(terminal: Terminal, far_side: FarSide) -> None:
     terminal.start().say("markdown")
     terminal.until("The end.").say("and then?").until_prompt()
     shown = terminal.everything()
@@ -90,9 +88,7 @@ def test_an_error_is_shown_and_the_chat_goes_on(terminal: Terminal) -> None:
 
 
 def test_an_index_answers_with_the_sources_it_cites(terminal: Terminal, far_side: FarSide) -> None:
-    terminal.start("--index", "DOCS", "--top-k", "3").say("how long?").until(
-        "[1] docs/refunds.md › Money › Refunds"
-    )
+    terminal.start("--index", "DOCS", "--top-k", "3").say("how long?").until("[1] docs/refunds.md › Money › Refunds")
     assert "退款" not in terminal.everything()
     terminal.say("/sources").until("[2] docs/退款.md  (not cited, score 0.5000)").until("三十天。")
     terminal.say("guess").until("not supported by `handbook`: It takes 3 weeks.")
@@ -117,9 +113,7 @@ def test_models_and_indexes_are_checked_before_they_are_taken(terminal: Terminal
     assert (asked["index"], asked["model"]) == ("help-centre", "@edge/walker")
 
 
-def test_an_unknown_command_is_not_sent_and_two_slashes_send_one(
-    terminal: Terminal, far_side: FarSide
-) -> None:
+def test_an_unknown_command_is_not_sent_and_two_slashes_send_one(terminal: Terminal, far_side: FarSide) -> None:
     terminal.start().say("/modle").until("Did you mean `/model`?").say("//model").until_prompt()
     assert far_side.bodies(RUN)[0]["messages"][-1]["content"] == "/model"
 
@@ -130,12 +124,8 @@ def test_commands_are_completed(terminal: Terminal) -> None:
 
 
 def test_a_full_context_drops_turns_only_after_a_yes(terminal: Terminal, far_side: FarSide) -> None:
-    terminal.start().say("fit " + "a" * 30).say("fit " + "b" * 40).until("Drop the oldest turn from").type(
-        "n" + ENTER
-    )
-    terminal.until("Nothing was dropped.").say("/retry").until("Drop the oldest turn from", times=2).type(
-        ENTER
-    )
+    terminal.start().say("fit " + "a" * 30).say("fit " + "b" * 40).until("Drop the oldest turn from").type("n" + ENTER)
+    terminal.until("Nothing was dropped.").say("/retry").until("Drop the oldest turn from", times=2).type(ENTER)
     terminal.until("Dropped the oldest turn;").until_prompt()
     assert [len(body["messages"]) for body in far_side.bodies(RUN)] == [1, 3, 3, 1]
 
@@ -143,9 +133,7 @@ def test_a_full_context_drops_turns_only_after_a_yes(terminal: Terminal, far_sid
 def test_a_conversation_is_saved_and_loaded_and_nothing_overwritten(terminal: Terminal, talk: Path) -> None:
     terminal.start().say("hello").say("/save talk.md").until("Wrote 1 turn to talk.md")
     before = (talk / "talk.md").read_text(encoding="utf-8")
-    terminal.say("more").say("/save talk.md").until("Replace it?").type("n" + ENTER).until(
-        "Nothing was written."
-    )
+    terminal.say("more").say("/save talk.md").until("Replace it?").type("n" + ENTER).until("Nothing was written.")
     assert (talk / "talk.md").read_text(encoding="utf-8") == before
     terminal.say("/clear").say("/load talk.md").until("Loaded 1 turn from talk.md")
 

@@ -72,9 +72,7 @@ def test_check_without_a_file(edgecli: Run) -> None:
 
 
 def test_show_tells_where_each_value_comes_from(edgecli: Run, folder: Path) -> None:
-    (folder / "wrangler.toml").write_text(
-        "[vars]\n'问候' = '你好'\n[env.s.edgecli.rag]\ntop_k = 9", encoding="utf-8"
-    )
+    (folder / "wrangler.toml").write_text("[vars]\n'问候' = '你好'\n[env.s.edgecli.rag]\ntop_k = 9", encoding="utf-8")
     (folder / ".dev.vars").write_text("TOKEN=very-secret", encoding="utf-8")
     done = edgecli("config", "show", "--origin", EDGECLI_OFFLINE="1", EDGECLI_SERVER_TOKEN="also-secret")
     assert done.returncode == 0, done.stderr

@@ -81,8 +81,7 @@ ERRORS = [
     ),
     (
         '[[kv_namespaces]]\nbinding = "K"\nid = ""',
-        '"kv_namespaces[0]" bindings should, optionally, have a string "id" field but got '
-        '{"binding":"K","id":""}.',
+        '"kv_namespaces[0]" bindings should, optionally, have a string "id" field but got {"binding":"K","id":""}.',
     ),
     (
         '[[d1_databases]]\nbinding = "D"\ndatabase_name = 5',

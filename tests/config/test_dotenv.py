@@ -88,7 +88,5 @@ def test_a_value_in_double_quotes_comes_back(value: str) -> None:
 @given(text=st.text(alphabet="A=B\"'` \n\r#$\\{}:é你\t-", max_size=60))
 def test_any_text_is_read(text: str) -> None:
     variables = parse_dotenv(text)
-    assert all(
-        1 <= variable.line <= text.count("\n") + text.count("\r") + 1 for variable in variables.values()
-    )
+    assert all(1 <= variable.line <= text.count("\n") + text.count("\r") + 1 for variable in variables.values())
     assert set(expand(variables, {}, ".env")) == set(variables)

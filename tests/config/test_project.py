@@ -126,9 +126,7 @@ VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["binding", "index_name", "bindings", "name", "remote", "x", "键"]), inner
-        )
+        | st.dictionaries(st.sampled_from(["binding", "index_name", "bindings", "name", "remote", "x", "键"]), inner)
     ),
     max_leaves=6,
 )
@@ -175,9 +173,7 @@ SETTING_TREES = st.recursive(
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tree=SETTING_TREES)
 def test_any_settings_load_or_raise_a_config_error(tmp_path: Path, tree: Any) -> None:
-    text = (
-        json.dumps({"edgecli": tree}).replace("NaN", "0").replace("-Infinity", "0").replace("Infinity", "0")
-    )
+    text = json.dumps({"edgecli": tree}).replace("NaN", "0").replace("-Infinity", "0").replace("Infinity", "0")
     (tmp_path / "wrangler.json").write_text(text, encoding="utf-8")
     try:
         project = load_project(cwd=tmp_path, environ={})

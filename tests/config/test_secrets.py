@@ -36,9 +36,7 @@ def only(*names: str) -> dict[str, str]:
         ({}, None, {}),
     ],
 )
-def test_which_files_count(
-    load: Load, files: dict[str, str], env: str | None, secrets: dict[str, str]
-) -> None:
+def test_which_files_count(load: Load, files: dict[str, str], env: str | None, secrets: dict[str, str]) -> None:
     assert load("[env.staging]", env=env, files=files).secrets == secrets
 
 

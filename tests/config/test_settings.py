@@ -95,9 +95,7 @@ def test_wrong_values(findings: Findings, line: str, message: str) -> None:
         ("EDGECLI_RAG_TOP_K", "", "rag.top_k", 2),
     ],
 )
-def test_environment_variables_override(
-    load: Load, variable: str, text: str, path: str, value: object
-) -> None:
+def test_environment_variables_override(load: Load, variable: str, text: str, path: str, value: object) -> None:
     file = "[edgecli]\noffline = true\nrag.top_k = 2\n[env.s.edgecli.rag]\ntop_k = 3"
     found: object = load(file, environ={variable: text}).settings
     for part in path.split("."):
@@ -115,8 +113,7 @@ def test_environment_variables_override(
         (
             "EDGECLI_RAG_MODE",
             "keywords",
-            'Expected "EDGECLI_RAG_MODE" field to be one of ["hybrid","vector","keyword"] '
-            'but got "keywords".',
+            'Expected "EDGECLI_RAG_MODE" field to be one of ["hybrid","vector","keyword"] but got "keywords".',
         ),
     ],
 )

@@ -124,9 +124,7 @@ def test_json_takes_comments_and_trailing_commas(load: Load) -> None:
         assert project.vars == {"URL": "http://host//path", "A": "/* no comment */", "B": ",]"}
 
 
-INVALID = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+INVALID = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @INVALID

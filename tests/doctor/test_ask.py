@@ -37,9 +37,7 @@ def test_a_library_that_breaks_its_process_is_a_failure(
     assert failure in (answer.failure or "")
 
 
-def test_what_a_library_prints_does_not_disturb_the_answer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_library_prints_does_not_disturb_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = ask("import", broken_module(tmp_path, "print('loading\\nmodels…', end='')", monkeypatch))
     assert answer.failure is None
 
@@ -49,9 +47,7 @@ def test_a_library_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Mo
     assert ask("import", name, timeout=1.0).failure == "gave no answer within 1 seconds"
 
 
-def test_a_file_of_the_project_is_not_taken_for_a_library(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_of_the_project_is_not_taken_for_a_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tokenizers.py").write_text("raise RuntimeError('not the library')")
     assert ask("import", "tokenizers").failure is None

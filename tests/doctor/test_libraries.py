@@ -13,9 +13,7 @@ def seen(**data: object) -> Check:
     return Check("machine", "seen", Status.OK, "", data=dict(data))
 
 
-@pytest.mark.parametrize(
-    "entry", [each for each in LIBRARIES if each.essential], ids=lambda each: each.module
-)
+@pytest.mark.parametrize("entry", [each for each in LIBRARIES if each.essential], ids=lambda each: each.module)
 def test_the_libraries_of_the_main_job_load_here(entry: Library) -> None:
     check = libraries.library(entry)
     assert (check.status, check.essential) == (Status.OK, True)

@@ -47,9 +47,7 @@ def test_a_fresh_project_lacks_nothing_but_its_models(project_folder: Path) -> N
     assert len({check.name for check in examination.checks}) == len(groups)
 
 
-def test_outside_a_project_missing_models_are_no_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_outside_a_project_missing_models_are_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGECLI_HOME", str(tmp_path / "home"))
     examination = examine(tmp_path)
     assert examination.ok
@@ -104,9 +102,7 @@ def test_a_model_without_open_weights_comes_with_a_way_out(project_folder: Path)
     assert "use = " in (check.hint or "")
 
 
-@pytest.mark.parametrize(
-    ("free", "status"), [(10**12, Status.OK), (10**9, Status.WARN), (10**7, Status.FAIL)]
-)
+@pytest.mark.parametrize(("free", "status"), [(10**12, Status.OK), (10**9, Status.WARN), (10**7, Status.FAIL)])
 def test_room_on_the_disk(tmp_path: Path, free: int, status: Status) -> None:
     check = project.room("disk", tmp_path, free)
     assert (check.status, check.essential) == (status, True)

@@ -36,9 +36,7 @@ def paths(whole: Path, tmp_path: Path) -> StatePaths:
 def fill(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("CREATE TABLE words (word TEXT)")
-    connection.executemany(
-        "INSERT INTO words VALUES (?)", [(f"灯笼 {number}" * 20,) for number in range(2000)]
-    )
+    connection.executemany("INSERT INTO words VALUES (?)", [(f"灯笼 {number}" * 20,) for number in range(2000)])
 
 
 def write_server(paths: StatePaths, address: str, pid: int) -> None:
@@ -103,9 +101,7 @@ def test_a_database_that_someone_writes_is_not_called_damaged(tmp_path: Path) ->
 def test_a_large_database_is_checked_for_a_while_only(paths: StatePaths) -> None:
     assert checks.quick_check(paths.database, seconds=None) == []
     with closing(sqlite3.connect(paths.database)) as connection:
-        connection.executescript(
-            "INSERT INTO words SELECT a.word FROM words a, (SELECT 1 FROM words LIMIT 40)"
-        )
+        connection.executescript("INSERT INTO words SELECT a.word FROM words a, (SELECT 1 FROM words LIMIT 40)")
     assert checks.quick_check(paths.database, seconds=0.0) is None
 
 

@@ -104,9 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _head(self, served: Served, start: int) -> None:
         self.send_response(206 if start else 200)
         if start:
-            self.send_header(
-                "Content-Range", f"bytes {start}-{len(served.content) - 1}/{len(served.content)}"
-            )
+            self.send_header("Content-Range", f"bytes {start}-{len(served.content) - 1}/{len(served.content)}")
         if served.etag:
             self.send_header("ETag", served.etag)
         self._own_headers(served)

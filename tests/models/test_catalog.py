@@ -147,7 +147,5 @@ def test_finding_an_installed_model_imports_little() -> None:
         "print(sorted({'httpx2', 'huggingface_hub', 'filelock', 'platformdirs', 'pydantic', 'rich',"
         " 'zipfile', 'subprocess', 'asyncio'} & set(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"

@@ -32,9 +32,7 @@ PLAIN = modules("Transformer", "Pooling", "Normalize")
 
 
 def test_a_model_that_brings_its_graph_is_left_alone(store: Store, tmp_path: Path, steps: Steps) -> None:
-    spec = embedding(
-        tmp_path / "m", **{"config.json": "{}", "modules.json": PLAIN, "onnx__model.onnx": "graph"}
-    )
+    spec = embedding(tmp_path / "m", **{"config.json": "{}", "modules.json": PLAIN, "onnx__model.onnx": "graph"})
     pull(spec, store, offline=True, progress=steps)
     assert {"convert", "skip"}.isdisjoint(steps.phases)
 
@@ -65,9 +63,7 @@ def test_without_torch_it_says_so_and_a_later_pull_with_torch_converts(
     spec = embedding(tmp_path / "m", **{"config.json": "{}", "modules.json": PLAIN})
     present = importlib.util.find_spec
     with monkeypatch.context() as without:
-        without.setattr(
-            module.importlib.util, "find_spec", lambda name: None if name == "torch" else present(name)
-        )
+        without.setattr(module.importlib.util, "find_spec", lambda name: None if name == "torch" else present(name))
         pull(spec, store, offline=True, progress=steps)
     assert "torch is not installed" in next(step.text for step in steps if step.phase == "skip")
 

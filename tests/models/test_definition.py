@@ -35,9 +35,7 @@ def test_the_home_folder_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 def test_one_hash_is_that_of_the_file() -> None:
-    spec = resolve(
-        GOOD | {"source": None, "files": [{"source": "https://x.example/a.gguf", "sha256": "AB" * 32}]}
-    )
+    spec = resolve(GOOD | {"source": None, "files": [{"source": "https://x.example/a.gguf", "sha256": "AB" * 32}]})
     assert spec.files[0].sha256 == {"a.gguf": "ab" * 32}
 
 
@@ -65,9 +63,7 @@ def test_one_hash_is_that_of_the_file() -> None:
         ({"source": None, "files": [{"source": "hf:a/b/c", "size": "1 GB"}]}, r"`files\[0\].size` is '1 GB'"),
     ],
 )
-def test_a_wrong_definition_names_the_key_its_value_and_what_was_expected(
-    change: dict[str, Any], message: str
-) -> None:
+def test_a_wrong_definition_names_the_key_its_value_and_what_was_expected(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         resolve({key: value for key, value in (GOOD | change).items() if value is not None})
     assert caught.value.message.startswith('[edgecli.models."@my/model"] in wrangler.toml: ')

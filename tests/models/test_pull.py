@@ -19,15 +19,11 @@ CONTENT = noise(600_000)
 OTHER = noise(50_000, seed=1)
 
 
-def install(
-    spec: ModelSpec, store: Store, steps: Steps | None = None, *, offline: bool = False
-) -> InstalledModel:
+def install(spec: ModelSpec, store: Store, steps: Steps | None = None, *, offline: bool = False) -> InstalledModel:
     return pull(spec, store, offline=offline, progress=steps if steps is not None else Steps())
 
 
-def test_a_model_is_installed_as_ordinary_files_with_a_manifest(
-    server: FileServer, store: Store, steps: Steps
-) -> None:
+def test_a_model_is_installed_as_ordinary_files_with_a_manifest(server: FileServer, store: Store, steps: Steps) -> None:
     spec = model(
         ModelFile(server.add("/m.gguf", CONTENT), "m.gguf", {"m.gguf": sha256(CONTENT)}),
         ModelFile(server.add("/c.json", OTHER), "sub/c.json"),
@@ -67,9 +63,7 @@ def test_a_folder_without_a_file_of_known_hash_is_refused(tmp_path: Path, store:
         install(model(file), store)
 
 
-def test_two_models_with_one_file_fetch_and_hold_it_once(
-    server: FileServer, store: Store, steps: Steps
-) -> None:
+def test_two_models_with_one_file_fetch_and_hold_it_once(server: FileServer, store: Store, steps: Steps) -> None:
     file = ModelFile(server.add("/m.gguf", CONTENT), "m.gguf")
     first = install(model(file), store)
     second = install(model(file, id="@test/other"), store, steps)
@@ -79,9 +73,7 @@ def test_two_models_with_one_file_fetch_and_hold_it_once(
     assert store.disk_usage() < 1.2 * len(CONTENT)
 
 
-def test_where_links_fail_files_are_copied(
-    server: FileServer, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_links_fail_files_are_copied(server: FileServer, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
@@ -141,9 +133,7 @@ def test_a_model_without_open_weights_says_how_to_stand_one_in(store: Store) -> 
     assert '[edgecli.models."@test/model"] use = ' in (caught.value.hint or "")
 
 
-def test_offline_names_what_is_missing_and_uses_what_is_here(
-    server: FileServer, store: Store, tmp_path: Path
-) -> None:
+def test_offline_names_what_is_missing_and_uses_what_is_here(server: FileServer, store: Store, tmp_path: Path) -> None:
     web = ModelFile(server.add("/m.gguf", CONTENT), "m.gguf")
     with pytest.raises(UpstreamError, match=server.address) as caught:
         install(model(web), store, offline=True)

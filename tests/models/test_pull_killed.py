@@ -61,9 +61,7 @@ def test_a_killed_pull_leaves_no_model_or_a_whole_one(server: FileServer, store:
     assert store.verify(spec) == []
     left = {path.relative_to(store.home).parts[0] for path in store.home.rglob("*") if path.is_file()}
     assert left == {"blobs", "installed", "sources", "locks"}
-    assert {path.name for path in store.blobs.iterdir()} == {
-        f"sha256-{sha256(each)}" for each in FILES.values()
-    }
+    assert {path.name for path in store.blobs.iterdir()} == {f"sha256-{sha256(each)}" for each in FILES.values()}
 
 
 def test_three_processes_fetch_each_file_once(server: FileServer, store: Store) -> None:

@@ -85,9 +85,7 @@ def test_verify_and_remove_answer_what_they_did(client: TestClient) -> None:
     client.post("/edge/models/pull", json={})
     path = result(client.get("/edge/models/path?model=@my/e"))["path"]
     (Path(path) / "e.gguf").unlink()
-    outcomes = {
-        each["id"]: each for each in result(client.post("/edge/models/verify", json={"models": None}))
-    }
+    outcomes = {each["id"]: each for each in result(client.post("/edge/models/verify", json={"models": None}))}
     assert outcomes["@my/g"] == {"id": "@my/g", "ok": True, "files": 1, "problems": []}
     assert outcomes["@my/e"]["problems"][0]["problem"] == "missing"
     assert outcomes["@my/e"]["problems"][0]["expected"] == sha256(CONTENT + b"e")

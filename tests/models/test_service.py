@@ -58,9 +58,7 @@ def test_an_error_of_the_pull_reaches_the_caller(service: ModelsService) -> None
     assert caught.value.code == "no_open_weights"
 
 
-def test_closing_the_iterator_ends_the_pull_and_frees_its_locks(
-    service: ModelsService, server: FileServer
-) -> None:
+def test_closing_the_iterator_ends_the_pull_and_frees_its_locks(service: ModelsService, server: FileServer) -> None:
     hold = threading.Event()
     server.files["/one.gguf"].hold = hold
 

@@ -84,9 +84,7 @@ def test_the_templates_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_on_a_terminal_init_asks_for_the_folder(tmp_path: Path) -> None:
-    child = pexpect.spawn(
-        sys.executable, ["-m", "edgecli", "init"], cwd=str(tmp_path), timeout=60, encoding="utf-8"
-    )
+    child = pexpect.spawn(sys.executable, ["-m", "edgecli", "init"], cwd=str(tmp_path), timeout=60, encoding="utf-8")
     child.expect("Folder of the new project")
     child.sendline("灯笼店")
     child.expect("Wrote 20 files")

@@ -17,9 +17,7 @@ RAG_FILES = sorted(find_template("rag").files())
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_every_file_is_written_and_named(tmp_path: Path) -> None:

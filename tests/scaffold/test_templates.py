@@ -106,9 +106,7 @@ def test_secrets_and_state_are_ignored_by_git(project: Path) -> None:
         pytest.skip("git is not installed")
     subprocess.run([git, "init", "-q", project], check=True)
     paths = [".dev.vars", ".dev.vars.staging", ".edgecli/edge.db", ".dev.vars.example", "docs/refunds.md"]
-    done = subprocess.run(
-        [git, "check-ignore", *paths], cwd=project, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([git, "check-ignore", *paths], cwd=project, capture_output=True, text=True, check=False)
     assert done.stdout.split() == paths[:3]
 
 

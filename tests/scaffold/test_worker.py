@@ -65,9 +65,7 @@ class Index:
     async def query(self, vector: list[float], options: dict[str, Any]) -> dict[str, Any]:
         assert vector == [0.1, 0.2, 0.3]
         self.options = options
-        matches = [
-            {"id": str(n), "score": 0.9 - n / 10, "metadata": each} for n, each in enumerate(self.metadata)
-        ]
+        matches = [{"id": str(n), "score": 0.9 - n / 10, "metadata": each} for n, each in enumerate(self.metadata)]
         return {"count": len(matches), "matches": matches}
 
 

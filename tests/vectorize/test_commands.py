@@ -51,9 +51,7 @@ def test_what_is_no_vector_is_refused(text: str) -> None:
 
 
 def test_an_index_from_creation_to_deletion(edgecli: Run) -> None:
-    made = edgecli(
-        "vectorize", "create", "docs-index", "--dimensions=2", "--metric=cosine", "--description", "文档"
-    )
+    made = edgecli("vectorize", "create", "docs-index", "--dimensions=2", "--metric=cosine", "--description", "文档")
     assert made.returncode == 0, made.stderr
     assert made.stdout == '[[vectorize]]\nbinding = "VECTORIZE"\nindex_name = "docs-index"\n'
     assert "✅ Successfully created a new Vectorize index: 'docs-index'" in made.stderr

@@ -42,9 +42,7 @@ conditions = st.one_of(
     st.fixed_dictionaries({"$gt": bounds}, optional={"$lte": bounds}),
     st.fixed_dictionaries({"$lt": bounds}, optional={"$gte": bounds}),
 )
-filters = st.none() | st.dictionaries(
-    st.sampled_from(["p", "q", "o.p", "none"]), conditions, min_size=1, max_size=3
-)
+filters = st.none() | st.dictionaries(st.sampled_from(["p", "q", "o.p", "none"]), conditions, min_size=1, max_size=3)
 steps = st.one_of(
     st.tuples(st.just("upsert"), st.lists(rows, min_size=1, max_size=6)),
     st.tuples(st.just("insert"), st.lists(rows, min_size=1, max_size=6)),
@@ -54,9 +52,7 @@ steps = st.one_of(
 histories = st.lists(steps, min_size=3, max_size=12)
 
 
-def expected(
-    stored: Rows, metric: str, asked: tuple[list[int], int, str | None, Any]
-) -> list[tuple[str, float]]:
+def expected(stored: Rows, metric: str, asked: tuple[list[int], int, str | None, Any]) -> list[tuple[str, float]]:
     vector, top_k, namespace, wanted = asked
     criterion = None if wanted is None else parse_filter(wanted)
     scored: list[tuple[str, float]] = []
@@ -101,9 +97,7 @@ def check(life: Life, metric: Any, history: list[Any]) -> None:
             found = life(life.service.query(name, request)).matches
             truth = expected(stored, metric, given_)
             assert [match.id for match in found] == [vector_id for vector_id, _ in truth]
-            np.testing.assert_allclose(
-                [match.score for match in found], [score for _, score in truth], atol=1e-12
-            )
+            np.testing.assert_allclose([match.score for match in found], [score for _, score in truth], atol=1e-12)
         else:
             life(getattr(life.service, action)(name, given_))
             put(stored, given_, replace=action == "upsert")

@@ -80,9 +80,7 @@ def test_a_write_that_reached_only_chroma_is_taken_over(filled: Life) -> None:
     mirror.begin(record.uid, ["new", "v1", "v2"], "mutation")
     mirror.close()
     chroma = Chroma(filled.directory / "chroma")
-    chroma.upsert(
-        record.uid, batch_of_rows([{"id": "new", "values": [7, 7]}, {"id": "v1", "values": [8, 8]}], 2)
-    )
+    chroma.upsert(record.uid, batch_of_rows([{"id": "new", "values": [7, 7]}, {"id": "v1", "values": [8, 8]}], 2))
     chroma.delete(record.uid, ["v2"])
     chroma.close()
     expected = EXPECTED | {"new": ([7.0, 7.0], None), "v1": ([8.0, 8.0], None)}
@@ -102,9 +100,7 @@ def test_a_write_that_never_reached_chroma_is_forgotten(filled: Life, ids: list[
 
 
 @pytest.mark.parametrize("restored", ["mirror", "chroma"])
-def test_a_restored_backup_of_one_part_counts_as_chroma_says(
-    filled: Life, tmp_path: Path, restored: str
-) -> None:
+def test_a_restored_backup_of_one_part_counts_as_chroma_says(filled: Life, tmp_path: Path, restored: str) -> None:
     backup = tmp_path / "backup"
     shutil.copytree(filled.directory / restored, backup)
     filled.service = filled.open()
@@ -165,8 +161,6 @@ store = VectorStore(Path({str(filled.directory)!r}))
 hits = store.search("kept", np.array([3, 1], np.float32), 2, namespace=None, criterion=None)
 print([hit.row.id for hit in hits], store.progress("kept").count, "chromadb" in sys.modules)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "['v3', 'v2'] 29 False\n"
     filled.service = filled.open()

@@ -64,9 +64,7 @@ def test_an_unknown_index_is_not_found_and_the_nearest_is_named(life: Life) -> N
         service.upsert("docs-indx", []),
         service.delete_by_ids("docs-indx", ["a"]),
     ):
-        with pytest.raises(
-            NotFoundError, match=r'vectorize.index.not_found - Index name "docs-indx"'
-        ) as caught:
+        with pytest.raises(NotFoundError, match=r'vectorize.index.not_found - Index name "docs-indx"') as caught:
             life(call)
         assert caught.value.cf_code == 3000
         assert "`docs-index`" in (caught.value.hint or "")
@@ -122,18 +120,10 @@ def test_the_first_insert_wins_and_the_last_upsert(life: Life) -> None:
     service = life.service
     life(service.create("wins", 1, "euclidean"))
     life(service.insert("wins", [{"id": "a", "values": [1], "metadata": {"old": 1}, "namespace": "n"}]))
-    life(
-        service.insert(
-            "wins", [{"id": "a", "values": [2]}, {"id": "b", "values": [3]}, {"id": "b", "values": [4]}]
-        )
-    )
+    life(service.insert("wins", [{"id": "a", "values": [2]}, {"id": "b", "values": [3]}, {"id": "b", "values": [4]}]))
     found = life(service.get_by_ids("wins", ["a", "b"]))
     assert [vector.values for vector in found] == [[1.0], [3.0]]
-    life(
-        service.upsert(
-            "wins", [{"id": "a", "values": [5]}, {"id": "b", "values": [6]}, {"id": "b", "values": [7]}]
-        )
-    )
+    life(service.upsert("wins", [{"id": "a", "values": [5]}, {"id": "b", "values": [6]}, {"id": "b", "values": [7]}]))
     found = life(service.get_by_ids("wins", ["a", "b"]))
     assert [vector.values for vector in found] == [[5.0], [7.0]]
     assert found[0].metadata is None and found[0].namespace is None
@@ -199,16 +189,10 @@ def test_what_a_query_returns(life: Life) -> None:
     life(service.upsert("shown", [{"id": "a", "values": [1, 0], "metadata": metadata, "namespace": "x"}]))
     plain = life(service.query("shown", QueryRequest(vector=[1, 0])))
     assert plain.to_wire() == {"count": 1, "matches": [{"id": "a", "score": 1.0, "namespace": "x"}]}
-    full = life(
-        service.query("shown", QueryRequest(vector_id="a", return_values=True, return_metadata="all"))
-    )
+    full = life(service.query("shown", QueryRequest(vector_id="a", return_values=True, return_metadata="all")))
     assert full.matches[0].values == [1.0, 0.0]
     assert full.matches[0].metadata == metadata
-    cut = (
-        life(service.query("shown", QueryRequest(vector=[1, 0], return_metadata="indexed")))
-        .matches[0]
-        .metadata
-    )
+    cut = life(service.query("shown", QueryRequest(vector=[1, 0], return_metadata="indexed"))).matches[0].metadata
     assert cut == {"text": "字" * 21, "n": 5, "in": {"list": ["字" * 21]}}
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgecli.ai.engines.sentence_files import POOLINGS, SentenceFiles
 from edgecli.errors import UsageError
+from edgecli.models.sentence_files import POOLINGS, SentenceFiles
 
 if TYPE_CHECKING:
     from edgecli.ai.engines.embedding import Vectors

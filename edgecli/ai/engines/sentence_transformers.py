@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from edgecli.ai.engines.embedding import embed_in_batches
 from edgecli.ai.engines.hardware import available_cores
 from edgecli.ai.engines.pooling import choose_pooling
-from edgecli.ai.engines.sentence_files import read_sentence_files
 from edgecli.ai.engines.text_tokenizer import TextTokenizer
 from edgecli.errors import EngineError
+from edgecli.models.sentence_files import read_sentence_files
 
 if TYPE_CHECKING:
     from edgecli.ai.engines.embedding import Vectors

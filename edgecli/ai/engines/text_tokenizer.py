@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from edgecli.ai.engines.sentence_files import SentenceFiles
 from edgecli.errors import EngineError
+from edgecli.models.sentence_files import SentenceFiles
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import Any
+
+import tomli
 
 from edgecli.documents.schema import Scalar
 
@@ -23,8 +24,8 @@ def read_front_matter(source: str) -> tuple[dict[str, Scalar], int]:
     """
     if found := _TOML.match(source):
         try:
-            values: dict[str, Any] = tomllib.loads(found["body"].replace("\r\n", "\n"))
-        except tomllib.TOMLDecodeError:
+            values: dict[str, Any] = tomli.loads(found["body"].replace("\r\n", "\n"))
+        except tomli.TOMLDecodeError:
             return {}, 0
         return {key: value for key, value in values.items() if isinstance(value, Scalar)}, found.end()
     found = _YAML.match(source)

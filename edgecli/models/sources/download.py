@@ -84,9 +84,7 @@ class Download:
                     wait = getattr(error, "wait", None) or BACKOFF_SECONDS * 2 ** (failures - 1)
                     self._pause(min(wait, LONGEST_WAIT_SECONDS), partial, report)
                 except httpx2.InvalidURL as error:
-                    raise ConfigError(
-                        f"`{self._shown}` is no address: {error}.", code="bad_source"
-                    ) from error
+                    raise ConfigError(f"`{self._shown}` is no address: {error}.", code="bad_source") from error
 
     def _client(self) -> httpx2.Client:
         import httpx2
@@ -115,9 +113,7 @@ class Download:
             if start == 0:
                 # In this order: a journal must never speak of another version's bytes.
                 partial.unlink(missing_ok=True)
-                write_json(
-                    journal, {"url": self._shown, "validator": _validator(answer.headers), "size": total}
-                )
+                write_json(journal, {"url": self._shown, "validator": _validator(answer.headers), "size": total})
             self._write(answer, partial, start, total, report)
 
     def _resumable(self, known: dict[str, Any]) -> bool:
@@ -147,17 +143,13 @@ class Download:
                 code="download",
             )
         if answer.headers.get("content-encoding", "identity") != "identity":
-            raise UpstreamError(
-                f"`{self._shown}` answered compressed, which was not asked for.", code="download"
-            )
+            raise UpstreamError(f"`{self._shown}` answered compressed, which was not asked for.", code="download")
 
     def _total(self, answer: httpx2.Response, start: int) -> int | None:
         stated = answer.headers.get("content-length", "")
         return start + int(stated) if stated.isdigit() else None
 
-    def _write(
-        self, answer: httpx2.Response, partial: Path, start: int, total: int | None, report: Report
-    ) -> None:
+    def _write(self, answer: httpx2.Response, partial: Path, start: int, total: int | None, report: Report) -> None:
         done = start
         with partial.open("r+b" if start else "wb") as file:
             file.seek(start)

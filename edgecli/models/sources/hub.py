@@ -50,9 +50,7 @@ class HubSource:
 
         try:
             api = HfApi(endpoint=self._endpoint)
-            return api.model_info(
-                self._address.repository, revision=self._address.revision, files_metadata=True
-            )
+            return api.model_info(self._address.repository, revision=self._address.revision, files_metadata=True)
         except Exception as error:
             raise self._explained(error) from error
 
@@ -70,10 +68,7 @@ class HubSource:
         prefix, single = self._file.name, len(chosen) == 1 and self._address.path in chosen
         if single and prefix:
             return {prefix: siblings[self._address.path]}
-        return {
-            checked_name(f"{prefix}/{name}" if prefix else name): siblings[path]
-            for path, name in chosen.items()
-        }
+        return {checked_name(f"{prefix}/{name}" if prefix else name): siblings[path] for path, name in chosen.items()}
 
     def _bring(self, download: Download, folder: Path, report: Report) -> Path:
         try:

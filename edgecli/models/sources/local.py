@@ -37,9 +37,7 @@ class LocalSource:
         prefix = self._file.name
         if self._root.is_file():
             return {prefix or self._root.name: self._root}
-        found = (
-            sorted(path for path in self._root.rglob("*") if path.is_file()) if self._root.is_dir() else []
-        )
+        found = sorted(path for path in self._root.rglob("*") if path.is_file()) if self._root.is_dir() else []
         if not found:
             raise NotFoundError(
                 f"`{self._root}` is no file, and no folder with files in it.",

@@ -49,6 +49,4 @@ def _expression(pattern: str) -> str:
         return re.escape(pattern) + ".+"
     pieces = re.split(r"(\*\*/|\*|\?|\[[^\]/]+\])", pattern)
     kinds = {"**/": "(?:[^/]+/)*", "*": "[^/]*", "?": "[^/]"}
-    return "".join(
-        kinds.get(piece) or (piece if piece.startswith("[") else re.escape(piece)) for piece in pieces
-    )
+    return "".join(kinds.get(piece) or (piece if piece.startswith("[") else re.escape(piece)) for piece in pieces)

@@ -68,9 +68,7 @@ class WheelSource:
                 raise _pip_failed(self._requirement, log.read())
         wheels = list(folder.glob("*.whl"))
         if len(wheels) != 1:
-            raise UpstreamError(
-                f"pip ended without an error, yet left {len(wheels)} wheels of `{self._requirement}`."
-            )
+            raise UpstreamError(f"pip ended without an error, yet left {len(wheels)} wheels of `{self._requirement}`.")
         report("download", self._requirement, wheels[0].stat().st_size, wheels[0].stat().st_size)
         return wheels[0]
 
@@ -166,13 +164,9 @@ def _checked_member(name: str, member: zipfile.ZipInfo, requirement: str) -> str
     try:
         checked_name(name)
     except ValueError as error:
-        raise UpstreamError(
-            f"The wheel of `{requirement}` is refused: {error}.", code="unsafe_archive"
-        ) from error
+        raise UpstreamError(f"The wheel of `{requirement}` is refused: {error}.", code="unsafe_archive") from error
     if (member.external_attr >> 16) & 0o170000 == _SYMLINK:
-        raise UpstreamError(
-            f"The wheel of `{requirement}` is refused: `{name}` is a link.", code="unsafe_archive"
-        )
+        raise UpstreamError(f"The wheel of `{requirement}` is refused: `{name}` is a link.", code="unsafe_archive")
     return name
 
 

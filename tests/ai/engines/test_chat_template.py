@@ -56,9 +56,7 @@ def test_base_models_continue_the_text() -> None:
 
 
 def test_names_that_templates_expect() -> None:
-    source = (
-        "{{ strftime_now('%Y')|length }}{{ ['<é>']|tojson }}{% for m in messages %}{% break %}x{% endfor %}"
-    )
+    source = "{{ strftime_now('%Y')|length }}{{ ['<é>']|tojson }}{% for m in messages %}{% break %}x{% endfor %}"
     assert ChatTemplate(source).render([USER]) == '4["<é>"]'
 
 

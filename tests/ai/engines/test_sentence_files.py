@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from edgecli.ai.engines.pooling import choose_pooling
-from edgecli.ai.engines.sentence_files import find_onnx, read_sentence_files
 from edgecli.errors import EngineError, UsageError
+from edgecli.models.sentence_files import find_onnx, read_sentence_files
 
 
 def write(folder: Path, files: dict[str, Any]) -> Path:

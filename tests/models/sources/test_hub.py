@@ -104,9 +104,7 @@ def test_a_mirror_that_sends_other_bytes_than_it_lists_is_refused(hub: FileServe
     assert caught.value.code == "hash_mismatch"
 
 
-def test_a_file_that_the_repository_lacks_is_answered_with_what_it_has(
-    hub: FileServer, tmp_path: Path
-) -> None:
+def test_a_file_that_the_repository_lacks_is_answered_with_what_it_has(hub: FileServer, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"has no file `\*.bin`") as caught:
         fetch(ModelFile("hf:owner/repo/{config.json,*.bin}", ""), tmp_path, quiet, offline=False)
     assert "`onnx/model.onnx`" in (caught.value.hint or "")

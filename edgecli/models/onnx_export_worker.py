@@ -1,4 +1,4 @@
-"""The process that `onnx_export` starts: `python -m edgecli.ai.engines.onnx_export_worker FOLDER TARGET`."""
+"""The process that `onnx_export` starts: `python -m edgecli.models.onnx_export_worker FOLDER TARGET`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from edgecli.ai.engines.sentence_files import read_sentence_files
+from edgecli.models.sentence_files import read_sentence_files
 
 OPSET = 17
 SMALLEST_COSINE = 0.9999
