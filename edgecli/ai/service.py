@@ -14,7 +14,7 @@ from edgecli.models.schema import InstalledModel, ModelSpec, Task
 
 if TYPE_CHECKING:
     from edgecli.ai.engines.embedding import EmbeddingEngine, Vectors
-    from edgecli.ai.engines.generation import GenerationEngine, Piece
+    from edgecli.ai.engines.generation import GenerationEngine, GenerationRequest, Piece
     from edgecli.config.settings import Settings
 
 
@@ -111,12 +111,7 @@ class AiService:
                     yield text_generation.last_event(piece.usage)
 
     async def _pieces(self, spec: ModelSpec, inputs: Mapping[str, Any]) -> AsyncGenerator[Piece]:
-        from edgecli.ai.tasks import text_generation
-
-        wanted = self.settings.generation
-        request = text_generation.to_request(
-            text_generation.read_input(inputs), max_tokens=wanted.max_tokens, temperature=wanted.temperature
-        )
+        request = self._request(inputs)
         pieces = self._generation_host(spec).iterate(lambda engine, cancelled: engine.generate(request, cancelled))
         async with aclosing(pieces):
             async for piece in pieces:
@@ -142,14 +137,16 @@ class AiService:
 
     async def count_prompt(self, model: str, inputs: Mapping[str, Any]) -> int:
         """Return how many tokens a text generation's prompt has, the chat template's own included."""
+        engine = await self._generation_host(self.spec(model)).engine()
+        return engine.count_prompt(self._request(inputs))
+
+    def _request(self, inputs: Mapping[str, Any]) -> GenerationRequest:
         from edgecli.ai.tasks import text_generation
 
-        wanted = self._settings.generation
-        request = text_generation.to_request(
+        wanted = self.settings.generation
+        return text_generation.to_request(
             text_generation.read_input(inputs), max_tokens=wanted.max_tokens, temperature=wanted.temperature
         )
-        engine = await self._generation_host(self.spec(model)).engine()
-        return engine.count_prompt(request)
 
     async def warm(self, model: str) -> dict[str, Any]:
         """Load a model now and return what `describe` says of it."""
