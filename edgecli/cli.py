@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -215,14 +218,53 @@ def run(app: typer.Typer, argv: list[str] | None = None) -> int:
     global _current
     _current = Common()
     arguments = sys.argv[1:] if argv is None else argv
+    with _sigterm_as_exit():
+        try:
+            return _run_and_flush(app, arguments)
+        except BrokenPipeError:
+            return _reader_gone()
+        except SystemExit as stop:
+            # Typer ends the process itself where a pipe is closed.
+            if isinstance(stop.__context__, BrokenPipeError):
+                return _reader_gone()
+            return stop.code if isinstance(stop.code, int) else ExitCode.FAILED
+        except KeyboardInterrupt:
+            return ExitCode.INTERRUPTED
+        finally:
+            _close()
+
+
+def _close() -> None:
     try:
-        return _run_and_flush(app, arguments)
-    except BrokenPipeError:
-        # The reader has gone (`edgecli … | head`): there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + 13
-    finally:
         _current.close()
+    except KeyboardInterrupt:
+        # Nobody wants to wait for a batch that is being computed. Each store survives a kill.
+        os._exit(ExitCode.INTERRUPTED)
+
+
+def _reader_gone() -> int:
+    """Give up stdout: the reader has left (`edgecli … | head`), and there is nobody to tell."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    return 128 + 13
+
+
+@contextmanager
+def _sigterm_as_exit() -> Generator[None]:
+    """Let SIGTERM unwind the command, so that it cleans up as after Ctrl-C; a second one ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: object) -> None:
+        del frame
+        signal.signal(number, signal.SIG_DFL)
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run_and_flush(app: typer.Typer, arguments: list[str]) -> int:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
-from edgecli.errors import EdgeError, StateError, UpstreamError, error_from_dict
+from edgecli.errors import StateError, UpstreamError, error_from_dict
 from edgecli.state import ServerInfo, StatePaths, read_server
 
 if TYPE_CHECKING:
@@ -43,16 +43,26 @@ class Transport(Protocol):
 class HttpReply:
     """An answer of the running server."""
 
-    def __init__(self, connection: Any, response: Any) -> None:
+    def __init__(self, connection: Any, response: Any, server: ServerInfo) -> None:
         self.status: int = response.status
         self._connection = connection
         self._response = response
+        self._server = server
 
     def chunks(self) -> Iterator[bytes]:
-        while piece := self._response.read1(65536):
-            yield piece
+        from http.client import HTTPException
+
+        try:
+            while piece := self._response.read1(65536):
+                yield piece
+        except (OSError, HTTPException) as error:
+            raise _gone(self._server, "ended in the middle of its answer", error) from error
+        if self._response.length:  # http.client says nothing of a body that is shorter than announced
+            raise _gone(self._server, "ended in the middle of its answer")
 
     def close(self) -> None:
+        # The response holds the socket as well; the server notices only when both have let it go.
+        self._response.close()
         self._connection.close()
 
 
@@ -84,17 +94,22 @@ class HttpTransport:
             connection.sock = self._connect()
             connection.sock.settimeout(None)
             connection.request(method, target, body=body or None, headers=dict(headers))
-            return HttpReply(connection, connection.getresponse())
+            return HttpReply(connection, connection.getresponse(), self.server)
         except (OSError, HTTPException) as error:
             connection.close()
-            raise UpstreamError(
-                f"The server at {self.server.address} (process {self.server.pid}) did not answer: {error}.",
-                hint="Look at its terminal; end it and start `edgecli serve` again if it hangs.",
-                code="server_gone",
-            ) from error
+            raise _gone(self.server, "did not answer", error) from error
 
     def close(self) -> None:
         """Nothing to do: no connection outlives its call."""
+
+
+def _gone(server: ServerInfo, what: str, error: Exception | None = None) -> UpstreamError:
+    reason = f": {error}" if error is not None and str(error) else ""
+    return UpstreamError(
+        f"The server at {server.address} (process {server.pid}) {what}{reason}.",
+        hint="Look at its terminal; end it and start `edgecli serve` again if it hangs.",
+        code="server_gone",
+    )
 
 
 class Client:
@@ -185,10 +200,11 @@ class Client:
 
 def _same_environment(project: Project, server: ServerInfo) -> None:
     if project.env != server.env:
+        command = f"edgecli serve --env {project.env}" if project.env else "edgecli serve"
         raise StateError(
             f"The running server (process {server.pid}) uses the environment `{server.env or 'top level'}`, "
             f"this command asks for `{project.env or 'top level'}`.",
-            hint=f"End that server, or start it with `edgecli serve --env {project.env or ''}`.".replace(" `.", "`."),
+            hint=f"End that server, or start it with `{command}`.",
             code="other_environment",
         )
 
@@ -219,11 +235,14 @@ def _event(line: bytes) -> dict[str, Any] | None:
     text = line.strip().removeprefix(b"data:").strip()
     if not text or text == b"[DONE]":
         return None
-    event = json.loads(text)
+    try:
+        event = json.loads(text)
+    except ValueError as error:
+        raise UpstreamError(f"The stream holds no JSON: {text[:100]!r}.", code="malformed_response") from error
     if isinstance(event, dict):
         if set(event) == {"error"}:
             raise error_from_dict(event["error"], status=500)
         if event.get("success") is True and "result" in event:
             return event["result"]
         return event
-    raise EdgeError(f"The stream holds an event that is no object: {text[:100]!r}.", code="malformed_response")
+    raise UpstreamError(f"The stream holds an event that is no object: {text[:100]!r}.", code="malformed_response")

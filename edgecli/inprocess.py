@@ -58,11 +58,20 @@ class InProcessTransport:
         """End the services, then the loop."""
         if not self._thread.is_alive():
             return
-        self._run(self._runtime.close())
-        self._run(self._loop.shutdown_asyncgens())
+        self._runtime.ending.set()
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _end(self) -> None:
+        # A request that is still being answered would go on to use what is closed here.
+        requests = asyncio.all_tasks() - {asyncio.current_task()}
+        for request in requests:
+            request.cancel()
+        await asyncio.gather(*requests, return_exceptions=True)
+        await self._runtime.close()
+        await self._loop.shutdown_asyncgens()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -79,6 +88,7 @@ class Exchange:
 
     def __init__(self, body: bytes) -> None:
         self.status = 0
+        self._whole = False
         self._body: bytes | None = body
         self._pieces: queue.SimpleQueue[bytes | BaseException | None] = queue.SimpleQueue()
         self._started = threading.Event()
@@ -89,14 +99,15 @@ class Exchange:
         """Run the app on this request."""
         try:
             await app(scope, self._receive, self._send)
-            self._pieces.put(None)
+            self._pieces.put(None if self._whole else _cut_short())
         except asyncio.CancelledError:
             self._pieces.put(None)
             raise
         except BaseException as error:
             if not self._started.is_set():
                 self._failure = error
-            self._pieces.put(error if not self.status else None)
+            # Starlette raises a fault of ours again after it has answered with it.
+            self._pieces.put(None if self._whole else _cut_short(error))
         finally:
             self._started.set()
 
@@ -111,8 +122,10 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self._started.set()
-        elif message["type"] == "http.response.body" and message.get("body"):
-            self._pieces.put(message["body"])
+        elif message["type"] == "http.response.body":
+            if message.get("body"):
+                self._pieces.put(message["body"])
+            self._whole = not message.get("more_body", False)
 
     def wait_for_start(self) -> None:
         """Wait for the status line; the wait can be interrupted by a signal."""
@@ -140,3 +153,12 @@ class Exchange:
     def close(self) -> None:
         if self.cancel is not None:
             self.cancel()
+
+
+def _cut_short(error: BaseException | None = None) -> EdgeError:
+    reason = f": {type(error).__name__}: {error}" if error is not None else ""
+    return EdgeError(
+        f"The answer ended in the middle{reason}.",
+        hint="This is a fault of edgecli. Run the command again with --debug and report what it prints.",
+        code="internal",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ class Runtime:
         self.settings = project.settings
         self.verbose = verbose
         self.token = secrets.token_urlsafe(24)
+        self.ending = threading.Event()
+        """To be set, from any thread, when the call is given up: nothing is waited for any longer."""
         self._state: State | None = None
 
     @property
@@ -44,7 +47,7 @@ class Runtime:
                     code="no_config",
                 )
             state = State(self.project.state_dir)
-            state.acquire()
+            state.acquire(give_up=self.ending)
             self._state = state
         return self._state
 

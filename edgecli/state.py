@@ -11,6 +11,7 @@ import json
 import os
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from edgecli.errors import StateError
 T = TypeVar("T")
 
 LOCK_WAIT_SECONDS = 10.0
+LOCK_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,8 @@ class State:
         self._lock: Any = None
         self._database: Database | None = None
 
-    def acquire(self, *, wait: float = LOCK_WAIT_SECONDS) -> None:
-        """Become the owner, waiting up to `wait` seconds for another process to finish.
+    def acquire(self, *, wait: float = LOCK_WAIT_SECONDS, give_up: threading.Event | None = None) -> None:
+        """Become the owner, waiting up to `wait` seconds, or until `give_up` is set, for another process to finish.
 
         Raises StateError, code `state_locked`, that names the owner; code `state_unwritable` if the
         directory cannot be written.
@@ -118,9 +120,15 @@ class State:
         try:
             self.paths.directory.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.paths.lock)
-            lock.acquire(timeout=wait, poll_interval=0.05)
-        except Timeout as error:
-            raise self._locked() from error
+            give_up = give_up or threading.Event()
+            deadline = time.monotonic() + wait
+            while True:
+                try:
+                    lock.acquire(timeout=0)
+                    break
+                except Timeout as error:
+                    if time.monotonic() >= deadline or give_up.wait(LOCK_POLL_SECONDS):
+                        raise self._locked() from error
         except OSError as error:
             raise StateError(
                 f"Cannot write the state directory `{self.paths.directory}`: {error.strerror or error}.",

@@ -317,7 +317,8 @@ class _Run:
         engine = await self._service.engine(self._model)
         loop = asyncio.get_running_loop()
         batch = Batch()
-        with ThreadPoolExecutor(1, thread_name_prefix="read") as thread:
+        thread = ThreadPoolExecutor(1, thread_name_prefix="read")
+        try:
             for work in self._plan.work:
                 try:
                     prepared = await loop.run_in_executor(thread, self._service.prepare, work, engine)
@@ -330,6 +331,9 @@ class _Run:
                     if len(batch) >= BATCH_CHUNKS:
                         await self._prepared.put(batch)
                         batch = Batch()
+        finally:
+            # Waiting for the file that is being read would stop the whole event loop.
+            thread.shutdown(wait=False)
         if batch.pieces:
             await self._prepared.put(batch)
         await self._prepared.put(None)
