@@ -116,7 +116,7 @@ def test_a_ruler_alone_gives_no_chunk(tmp_path: Path) -> None:
     ("unit", "length"),
     [
         ("x", 5_000_000),
-        *((unit, 500_000) for unit in ["字", ".", "。", "# ", "a b", "- ", "|", "`", '"', ">", "a. "]),
+        *((unit, 500_000) for unit in ["字", ".", "。", "# ", "a b", "- ", "|", "`", '"', ">", "a. ", "===\n"]),
     ],
 )
 def test_a_long_text_without_structure_takes_linear_time(unit: str, length: int) -> None:

@@ -117,17 +117,22 @@ class _Scanner:
 
     def _paragraph_end(self, position: int) -> int:
         for index in range(position + 1, len(self._lines)):
-            line = self._lines[index]
-            starts_other = _ATX.match(line.text) or _FENCE.match(line.text) or LIST_ITEM.match(line.text)
-            if line.blank or starts_other or self._is_table(index):
+            if self._ends_paragraph(index):
                 return index
         return len(self._lines)
 
+    def _ends_paragraph(self, index: int) -> bool:
+        line = self._lines[index]
+        starts_other = _ATX.match(line.text) or _FENCE.match(line.text) or LIST_ITEM.match(line.text)
+        return line.blank or starts_other is not None or self._is_table(index)
+
     def _paragraph(self, position: int) -> int:
-        stop = self._paragraph_end(position)
-        for index in range(position + 1, stop):
+        """Add a paragraph, or the heading that it turns out to be when a line of `=` or `-` follows."""
+        for index in range(position + 1, len(self._lines)):
             if underline := _SETEXT.match(self._lines[index].text):
                 words = " ".join(line.text for line in self._lines[position:index])
                 self._heading(position, index + 1, 1 if underline["mark"][0] == "=" else 2, words)
                 return index + 1
-        return self._add(BlockKind.PARAGRAPH, position, stop)
+            if self._ends_paragraph(index):
+                return self._add(BlockKind.PARAGRAPH, position, index)
+        return self._add(BlockKind.PARAGRAPH, position, len(self._lines))
