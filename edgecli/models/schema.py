@@ -67,7 +67,7 @@ class ModelSpec:
     query_prefix: str = ""
     passage_prefix: str = ""
     capabilities: tuple[str, ...] = ()
-    """What the model can do, as data: `tools`, `json_mode`, `vision`, `reasoning`, `lora`, `batch`."""
+    """What the model can do, as data: `tools`, `json_mode`, `vision`, `reasoning`, `lora`, `batch`, `multilingual`."""
     neurons_input: float | None = None
     """Neurons per million input tokens, from Cloudflare's price list."""
     neurons_output: float | None = None

@@ -114,6 +114,7 @@ class AnswerService:
                 top_k=request.top_k,
                 mode=request.mode,
                 filter=request.filter,
+                spread=False,
             )
         )
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgecli.errors import UsageError
-from edgecli.rag.fusion import reciprocal_rank_fusion
+from edgecli.rag.fusion import reciprocal_rank_fusion, spread
 from edgecli.rag.ingest import resolve_index
+from edgecli.rag.lexical import cjk_share
 from edgecli.rag.schema import Hit, Mode, QueryRequest, QueryResult
 from edgecli.rag.store import KnownIndex, RagStore
 
@@ -22,6 +23,10 @@ CANDIDATES = 50
 """Passages that each way of searching proposes to the fusion."""
 KEYWORD_WEIGHTS = (2.0, 2.0, 1.0)
 """BM25 weights of title, heading and body."""
+VECTOR_WEIGHT = 2.0
+"""What a rank by meaning counts against one by words."""
+FOREIGN_VECTOR_WEIGHT = 0.25
+"""The same for a question in a script that the embedding model was not trained for."""
 FILTERED_KEYWORD_LIMIT = 2000
 """Keyword matches that are looked at when a filter may reject most of them."""
 _OWN_KEYS = frozenset({"docId", "file", "title", "heading", "start", "end", "text"})
@@ -55,8 +60,11 @@ class RetrievalService:
         by_vector = await self._by_vector(name, known, request, timings) if mode != "keyword" else {}
         by_keyword = await self._by_keyword(known, request, condition) if mode != "vector" and known else {}
         hidden = await self._store.hidden(known) if known else set[str]()
-        ranked = _rank(mode, by_vector, by_keyword)
-        hits = await self._hits(name, ranked, by_vector, by_keyword, hidden, top_k)
+        ranked = self._rank(request, mode, known, by_vector, by_keyword)
+        shown = [chunk_id for chunk_id in ranked if _document_of(chunk_id) not in hidden]
+        if request.spread and mode == "hybrid":
+            shown = spread({chunk_id: ranked[chunk_id] for chunk_id in shown}, _document_of)
+        hits = await self._hits(name, shown[:top_k], ranked, by_vector, by_keyword)
         timings["total"] = time.perf_counter() - started
         timings["search"] = timings["total"] - timings.get("embed", 0.0)
         return QueryResult(
@@ -94,17 +102,31 @@ class RetrievalService:
             found = [(chunk_id, score) for chunk_id, score in found if condition.matches(metadata.get(chunk_id, {}))]
         return dict(found[:CANDIDATES])
 
+    def _rank(
+        self,
+        request: QueryRequest,
+        mode: Mode,
+        known: KnownIndex | None,
+        by_vector: Mapping[str, float],
+        by_keyword: Mapping[str, float],
+    ) -> Mapping[str, float]:
+        if mode == "vector":
+            return by_vector
+        if mode == "keyword":
+            return by_keyword
+        multilingual = "multilingual" in self._ai.spec(self._embedding_model(known)).capabilities
+        foreign = not multilingual and cjk_share(request.query) > 0.3
+        weight = FOREIGN_VECTOR_WEIGHT if foreign else VECTOR_WEIGHT
+        return reciprocal_rank_fusion([(list(by_vector), weight), (list(by_keyword), 1.0)])
+
     async def _hits(
         self,
         name: str,
+        ids: Sequence[str],
         ranked: Mapping[str, float],
         by_vector: Mapping[str, float],
         by_keyword: Mapping[str, float],
-        hidden: set[str],
-        top_k: int,
     ) -> list[Hit]:
-        """Return the best passages that may be shown: a document being replaced or removed gives none."""
-        ids = [chunk_id for chunk_id in ranked if chunk_id.rsplit(":", 1)[0] not in hidden][:top_k]
         metadata = await self._vectorize.get_metadata(name, ids)
         return [
             _hit(chunk_id, ranked[chunk_id], metadata[chunk_id], by_vector.get(chunk_id), by_keyword.get(chunk_id))
@@ -113,13 +135,8 @@ class RetrievalService:
         ]
 
 
-def _rank(mode: Mode, by_vector: Mapping[str, float], by_keyword: Mapping[str, float]) -> Mapping[str, float]:
-    if mode == "vector":
-        return by_vector
-    if mode == "keyword":
-        return by_keyword
-    rankings: list[tuple[Sequence[str], float]] = [(list(by_vector), 1.0), (list(by_keyword), 1.0)]
-    return reciprocal_rank_fusion(rankings)
+def _document_of(chunk_id: str) -> str:
+    return chunk_id.rsplit(":", 1)[0]
 
 
 def _hit(

@@ -34,6 +34,8 @@ class QueryRequest(_Request):
     top_k: int | None = Field(default=None, ge=1, le=100)
     mode: Mode | None = None
     filter: dict[str, Any] | None = None
+    spread: bool = True
+    """Prefer passages of different files (hybrid only), so that one long file does not fill the results."""
 
 
 class Turn(_Request):

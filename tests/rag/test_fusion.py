@@ -1,6 +1,6 @@
 import pytest
 
-from edgecli.rag.fusion import reciprocal_rank_fusion
+from edgecli.rag.fusion import reciprocal_rank_fusion, spread
 
 
 def test_scores_are_sums_of_reciprocal_ranks() -> None:
@@ -11,3 +11,8 @@ def test_scores_are_sums_of_reciprocal_ranks() -> None:
 
 def test_ties_keep_the_first_ranking_first() -> None:
     assert list(reciprocal_rank_fusion([(["a"], 1.0), (["b"], 1.0)])) == ["a", "b"]
+
+
+def test_one_file_does_not_fill_the_first_places() -> None:
+    scores = {"a:0": 1.0, "a:1": 0.9, "a:2": 0.8, "b:0": 0.6, "c:0": 0.3}
+    assert spread(scores, lambda name: name[0]) == ["a:0", "b:0", "a:1", "c:0", "a:2"]
