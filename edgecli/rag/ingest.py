@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,7 @@ class IngestService:
         self._vectorize = vectorize
         self._store = store
 
-    async def run(self, request: IngestRequest) -> AsyncIterator[dict[str, Any]]:
+    async def run(self, request: IngestRequest) -> AsyncGenerator[dict[str, Any]]:
         """Bring a file or folder into an index; yield `scan` and `progress` events, then `done` with the report.
 
         After a run the index holds, below that folder, exactly the files that the call selects. Files that could
@@ -105,8 +106,9 @@ class IngestService:
             await self._store.touch(known, plan.touched)
             if plan.work:
                 await self._check_dimensions(index_name, model)
-            async for event in _Run(self, known, model, plan, report).events():
-                yield event
+            async with aclosing(_Run(self, known, model, plan, report).events()) as events:
+                async for event in events:
+                    yield event
             await self._delete_gone(known, plan, report)
         report.seconds = round(time.monotonic() - started, 3)
         yield {"event": "done", "report": report.model_dump(exclude={"files"} if not request.dry_run else None)}
@@ -281,7 +283,7 @@ class _Run:
         self._prepared: asyncio.Queue[Batch | None] = asyncio.Queue(WAITING_BATCHES)
         self._embedded: asyncio.Queue[tuple[Batch, np.ndarray] | None] = asyncio.Queue(WAITING_BATCHES)
 
-    async def events(self) -> AsyncIterator[dict[str, Any]]:
+    async def events(self) -> AsyncGenerator[dict[str, Any]]:
         """Run the pipeline to its end, telling of its progress now and then."""
         if not self._plan.work:
             return
