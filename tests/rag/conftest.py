@@ -161,3 +161,31 @@ def room(tmp_path: Path, engines: Engines) -> Iterator[Room]:
     room.create_index()
     yield room
     room.close()
+
+
+LIBRARY: dict[str, str] = {
+    "refunds.md": (
+        "---\nyear: 2024\npublic: true\nteam: sales\n---\n# Refunds\n\n"
+        "You can ask for a refund within 30 days of the purchase. The receipt must be attached.\n"
+    ),
+    "shipping.md": (
+        "---\nyear: 2021\npublic: false\nteam: logistics\n---\n# Shipping\n\n"
+        "Parcels leave the warehouse in Rotterdam every morning at eight. Express delivery takes two days.\n"
+    ),
+    "backup.md": (
+        "---\nyear: 2022\npublic: true\n---\n# Backups\n\n"
+        "The database is copied every night to a second site. Copies are kept for ninety days.\n"
+    ),
+    "退款.md": "---\nyear: 2024\npublic: true\n---\n# 退款政策\n\n购买后三十天内可以申请退款,必须附上收据。\n",
+    "会议.md": "# 会议室\n\n三楼的会议室可以坐二十个人,需要提前一天预约。\n",
+}
+
+
+def library(root: Path, engines: Engines, settings: str = "") -> Room:
+    """Return a project whose index holds five small documents, two of them Chinese."""
+    room = Room(root, engines, settings)
+    room.create_index()
+    for name, text in LIBRARY.items():
+        room.file(name, text)
+    assert room.ingest().added == len(LIBRARY)
+    return room
