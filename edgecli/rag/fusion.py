@@ -6,6 +6,7 @@ methods", SIGIR 2009: score(d) = Σ weight / (k + rank(d)).
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -15,6 +16,24 @@ of passages the first ranks say most: on 118 questions about SQLite's manual 10 
 
 NEXT_OF_SAME_FILE = 0.5
 """What a further passage of a file that is already among the results counts, against its score."""
+
+
+CHANCE = 0.04
+"""How much a document's size counts against its passages: see `without_chance`."""
+
+
+def without_chance(similarities: Mapping[str, float], size_of: Callable[[str], int]) -> list[str]:
+    """Return ids by similarity, best first, less what a document of many passages gains by chance.
+
+    The best of n random similarities grows with √(ln n): a list of a thousand lone sentences has one that looks like
+    almost any question. `size_of` gives the number of passages of the document that an id belongs to.
+    """
+    best = max(similarities.values(), default=1.0) or 1.0
+    corrected = {
+        name: value / abs(best) - CHANCE * math.sqrt(math.log(size_of(name) + 1))
+        for name, value in similarities.items()
+    }
+    return sorted(corrected, key=lambda name: -corrected[name])
 
 
 def reciprocal_rank_fusion(rankings: Iterable[tuple[Sequence[str], float]], *, k: int = RRF_K) -> dict[str, float]:

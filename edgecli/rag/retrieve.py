@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgecli.errors import UsageError
-from edgecli.rag.fusion import reciprocal_rank_fusion, spread
+from edgecli.rag.fusion import reciprocal_rank_fusion, spread, without_chance
 from edgecli.rag.ingest import resolve_index
 from edgecli.rag.lexical import cjk_share
 from edgecli.rag.schema import Hit, Mode, QueryRequest, QueryResult
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgecli.vectorize.filters import Filter
     from edgecli.vectorize.service import VectorizeService
 
-CANDIDATES = 50
+CANDIDATES = 100
 """Passages that each way of searching proposes to the fusion."""
 KEYWORD_WEIGHTS = (2.0, 2.0, 1.0)
 """BM25 weights of title, heading and body."""
@@ -60,7 +60,9 @@ class RetrievalService:
         by_vector = await self._by_vector(name, known, request, timings) if mode != "keyword" else {}
         by_keyword = await self._by_keyword(known, request, condition) if mode != "vector" and known else {}
         hidden = await self._store.hidden(known) if known else set[str]()
-        ranked = self._rank(request, mode, known, by_vector, by_keyword)
+        ranked = by_vector if mode == "vector" else by_keyword
+        if mode == "hybrid":
+            ranked = await self._fuse(request, name, known, by_vector, by_keyword)
         shown = [chunk_id for chunk_id in ranked if _document_of(chunk_id) not in hidden]
         if request.spread and mode == "hybrid":
             shown = spread({chunk_id: ranked[chunk_id] for chunk_id in shown}, _document_of)
@@ -102,22 +104,22 @@ class RetrievalService:
             found = [(chunk_id, score) for chunk_id, score in found if condition.matches(metadata.get(chunk_id, {}))]
         return dict(found[:CANDIDATES])
 
-    def _rank(
+    async def _fuse(
         self,
         request: QueryRequest,
-        mode: Mode,
+        name: str,
         known: KnownIndex | None,
         by_vector: Mapping[str, float],
         by_keyword: Mapping[str, float],
     ) -> Mapping[str, float]:
-        if mode == "vector":
-            return by_vector
-        if mode == "keyword":
-            return by_keyword
+        order = list(by_vector)
+        if known and (await self._vectorize.get(name)).config.metric == "cosine":
+            sizes = await self._store.sizes(known, {_document_of(chunk_id) for chunk_id in by_vector})
+            order = without_chance(by_vector, lambda chunk_id: sizes.get(_document_of(chunk_id), 1))
         multilingual = "multilingual" in self._ai.spec(self._embedding_model(known)).capabilities
         foreign = not multilingual and cjk_share(request.query) > 0.3
         weight = FOREIGN_VECTOR_WEIGHT if foreign else VECTOR_WEIGHT
-        return reciprocal_rank_fusion([(list(by_vector), weight), (list(by_keyword), 1.0)])
+        return reciprocal_rank_fusion([(order, weight), (list(by_keyword), 1.0)])
 
     async def _hits(
         self,

@@ -12,7 +12,7 @@ Only `live` documents are shown. FTS rows exist for live documents alone and cha
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -244,6 +244,20 @@ class RagStore:
                 "SELECT doc_id FROM rag_documents WHERE index_number = ? AND state <> 'live'", (index.number,)
             )
             return {doc_id for (doc_id,) in rows}
+
+        return await self._database.run(work)
+
+    async def sizes(self, index: KnownIndex, doc_ids: Collection[str]) -> dict[str, int]:
+        """Return how many chunks each of these documents has."""
+
+        def work(connection: sqlite3.Connection) -> dict[str, int]:
+            marks = ", ".join("?" * len(doc_ids))
+            return dict(
+                connection.execute(
+                    f"SELECT doc_id, chunks FROM rag_documents WHERE index_number = ? AND doc_id IN ({marks})",
+                    (index.number, *doc_ids),
+                ).fetchall()
+            )
 
         return await self._database.run(work)
 

@@ -10,9 +10,13 @@ from edgecli.rag.evidence import Evidence
 SOURCES = [
     (
         "Refunds > Refund window",
-        "## Refund window\n\nYou can ask for a refund within **30 days of delivery**. Opened items are refunded at 80%.",
+        "## Refund window\n\nYou can ask for a refund within **30 days of delivery**. "
+        "Opened items are refunded at 80%.",
     ),
-    ("Shipping", "Orders ship within two working days from our warehouse in Bergen.\n- Express: 9.50 EUR\n- Slow: free"),
+    (
+        "Shipping",
+        "Orders ship within two working days from our warehouse in Bergen.\n- Express: 9.50 EUR\n- Slow: free",
+    ),
     ("退款政策", "收到商品后30天内可以申请退款。退款会在5个工作日内到账。"),
     ("Damage", "Tell us within 14 days of delivery, with a photo, and we send a new lamp or a refund."),
 ]
@@ -82,7 +86,8 @@ def test_a_true_statement_that_does_not_answer_is_not_taken() -> None:
 
 
 def test_a_table_row_is_quoted_as_text() -> None:
-    evidence = Evidence([("Warranty", "| What | How long |\n| --- | --- |\n| Lamps | **2 years** |")], understands_cjk=True)
+    table = "| What | How long |\n| --- | --- |\n| Lamps | **2 years** |"
+    evidence = Evidence([("Warranty", table)], understands_cjk=True)
     evidence.ask("how long are lamps covered", None, None)
     assert evidence.quotes(count=1) == [(1, "Lamps · 2 years")]
 
