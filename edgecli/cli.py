@@ -124,7 +124,7 @@ def _common_options() -> list[TyperOption]:
     for flags, metavar, text in COMMON_OPTIONS:
         decls = flags.split(", ")
         name = decls[0].removeprefix("--")
-        options.append(option(name, *decls, metavar=metavar or None, help=text, **extra.get(name, {})))
+        options.append(option(name, *decls, metavar=metavar or (" " if "count" in extra.get(name, {}) else None), help=text, **extra.get(name, {})))
     return options
 
 

@@ -38,7 +38,6 @@ LIBRARIES = (
     Library("torch", "torch", "embeddings on a GPU", slow=True),
     Library("pypdfium2", "pypdfium2", "reading PDF"),
     Library("lxml", "lxml.html", "reading HTML"),
-    Library("markdownify", "markdownify", "reading HTML", native=False),
     Library("huggingface-hub", "huggingface_hub", "downloading models from the hub", native=False),
     Library("prompt-toolkit", "prompt_toolkit", "chat", native=False),
     Library("watchfiles", "watchfiles", "watching documents"),

@@ -116,7 +116,7 @@ def database(paths: StatePaths, *, deep: bool = False) -> Check:
 def vectors(paths: StatePaths, *, deep: bool = False) -> Check:
     """Check the pages of Chroma's catalog; the vectors themselves are not read."""
     hint = f"Move `{paths.vectorize}` away, create the indexes again and ingest again."
-    return _sqlite_file("vector indexes", paths.vectorize / "chroma.sqlite3", hint, deep=deep)
+    return _sqlite_file("vector indexes", paths.vectorize / "chroma" / "chroma.sqlite3", hint, deep=deep)
 
 
 def _sqlite_file(name: str, path: Path, hint: str, *, deep: bool) -> Check:

@@ -90,7 +90,8 @@ def test_a_broken_database_is_found(paths: StatePaths, damage: bytes | None) -> 
 def test_a_database_that_someone_writes_is_not_called_damaged(tmp_path: Path) -> None:
     paths = StatePaths(tmp_path)
     paths.vectorize.mkdir()
-    with closing(sqlite3.connect(paths.vectorize / "chroma.sqlite3", isolation_level=None)) as writer:
+    (paths.vectorize / "chroma").mkdir(parents=True)
+    with closing(sqlite3.connect(paths.vectorize / "chroma" / "chroma.sqlite3", isolation_level=None)) as writer:
         fill(writer)
         writer.execute("BEGIN EXCLUSIVE")
         check = checks.vectors(paths)
