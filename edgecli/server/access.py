@@ -9,6 +9,7 @@ call wants the configured token. Pages in a browser are kept out: a foreign `Hos
 from __future__ import annotations
 
 import hmac
+import ipaddress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -17,12 +18,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from edgecli.envelope import failure
 from edgecli.errors import EdgeError, UsageError
 
-LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
-
 
 def is_loopback(host: str) -> bool:
     """Tell whether a host name or address stands for this machine only."""
-    return host.lower() in LOOPBACK_NAMES or host.startswith("127.")
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # any other name, `127.0.0.1.example.com` for one, may lead anywhere
+        return False
 
 
 class AccessRules:
@@ -44,9 +48,9 @@ class AccessRules:
 
     def _refusal(self, path: str, headers: Headers) -> EdgeError | None:
         if self.loopback:
-            for value in (headers.get("host", ""), headers.get("origin", "")):
-                host = urlsplit(value if "//" in value else f"//{value}").hostname or ""
-                if value and value != "null" and not is_loopback(host):
+            # An origin of `null` is a page in a sandbox or a file: anybody's.
+            for value in (headers.get("host"), headers.get("origin")):
+                if value and not is_loopback(_host_of(value)):
                     return _denied(f"Requests for or from `{value}` are refused: this server is for this machine only.")
         token = headers.get("authorization", "").removeprefix("Bearer ").strip()
         if self._known(token) or path == "/healthz":
@@ -60,6 +64,14 @@ class AccessRules:
     def _known(self, token: str) -> bool:
         tokens = [self.local_token, *([self.public_token] if self.public_token else [])]
         return any(hmac.compare_digest(token.encode(), known.encode()) for known in tokens)
+
+
+def _host_of(value: str) -> str:
+    """Return the host of a `Host` or `Origin` header; empty if it makes no sense."""
+    try:
+        return urlsplit(value if "//" in value else f"//{value}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _denied(message: str) -> EdgeError:

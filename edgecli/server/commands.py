@@ -28,6 +28,7 @@ def serve(
     from edgecli.server.process import run_server
 
     shared = common()
-    run_server(
+    code = run_server(
         shared.project(), host=host, port=port, token=token, warm=warm, verbose=shared.verbose > 0, json=shared.json
     )
+    raise typer.Exit(code)

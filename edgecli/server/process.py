@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from edgecli import __version__, console
-from edgecli.errors import EdgeError, StateError, UsageError
+from edgecli.errors import EdgeError, ExitCode, StateError, UsageError
 from edgecli.server.access import is_loopback
 from edgecli.state import ServerInfo, StatePaths, read_server, write_atomically
 
@@ -34,8 +34,8 @@ def run_server(
     warm: bool,
     verbose: bool,
     json: bool,
-) -> None:
-    """Serve the project's API until a signal ends it.
+) -> int:
+    """Serve the project's API until a signal ends it; return the exit code, 130 for Ctrl-C and 143 for SIGTERM.
 
     Raises UsageError where the address would need a token, StateError if another process holds the state,
     EdgeError, code `port_in_use`, if a port that was asked for is taken.
@@ -54,6 +54,8 @@ def run_server(
     from edgecli.runtime import Runtime
 
     runtime = Runtime(project, verbose=verbose)
+    if running is not None:
+        runtime.ending.set()  # a server does not give the state back in the seconds that a command would wait
     try:
         runtime.state.acquire()
     except StateError as error:
@@ -66,9 +68,10 @@ def run_server(
         raise
     try:
         listener = _bind(host, port if port is not None else settings.port, exact=port is not None)
-        asyncio.run(_serve(runtime, listener, host, token, warm=warm, json=json))
+        signal = asyncio.run(_serve(runtime, listener, host, token, warm=warm, json=json))
     finally:
         asyncio.run(runtime.close())
+    return 128 + signal if signal else ExitCode.DONE
 
 
 def _bind(host: str, port: int, *, exact: bool) -> socket.socket:
@@ -95,30 +98,27 @@ def _bind(host: str, port: int, *, exact: bool) -> socket.socket:
 
 async def _serve(
     runtime: Runtime, listener: socket.socket, host: str, token: str | None, *, warm: bool, json: bool
-) -> None:
-    import uvicorn
-
+) -> int | None:
+    """Serve; return the number of the signal that ended it."""
     from edgecli.server.api import create_app
+    from edgecli.server.listening import Server
 
-    app = create_app(runtime, public_token=token, loopback=is_loopback(host))
-    config = uvicorn.Config(
-        app, log_level="warning", lifespan="off", timeout_graceful_shutdown=3, server_header=False, access_log=False
-    )
-    server = uvicorn.Server(config)
+    server = Server(create_app(runtime, public_token=token, loopback=is_loopback(host)))
     shown = "localhost" if host == "127.0.0.1" else f"[{host}]" if ":" in host else host
     bound_port = listener.getsockname()[1]
     address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host if ':' not in host else f'[{host}]'}"
     info = ServerInfo(f"{address}:{bound_port}", os.getpid(), runtime.token, __version__, runtime.project.env)
     server_file = runtime.state.paths.server
-    write_atomically(server_file, jsonlib.dumps(asdict(info)))
-    if json:
-        console.print_ndjson({"address": info.address, "pid": info.pid, "project": str(runtime.project.root)})
-    else:
-        console.out(f"Ready on http://{shown}:{bound_port}")
-        console.write("")
-    warming = asyncio.create_task(_warm(runtime)) if warm else None
+    warming: asyncio.Task[None] | None = None
     try:
+        write_atomically(server_file, jsonlib.dumps(asdict(info)))
+        if json:
+            console.print_ndjson({"address": info.address, "pid": info.pid, "project": str(runtime.project.root)})
+        else:
+            console.write(f"Ready on http://{shown}:{bound_port}\n")
+        warming = asyncio.create_task(_warm(runtime)) if warm else None
         await server.serve(sockets=[listener])
+        return server.ended_by
     finally:
         server_file.unlink(missing_ok=True)
         if warming is not None:
