@@ -13,7 +13,7 @@ import pytest
 
 from edgecli.app import app
 from edgecli.cli import run
-from edgecli.errors import NotFoundError, UsageError
+from edgecli.errors import EngineError, NotFoundError, UsageError
 from edgecli.rag.answer import NO_EVIDENCE, NO_EVIDENCE_CHINESE
 from edgecli.rag.schema import Answer
 from edgecli.server.api import create_app
@@ -68,13 +68,18 @@ def test_the_same_question_has_the_same_answer(shelf: Room) -> None:
     assert shelf.ask(REFUND).answer == shelf.ask(REFUND).answer
 
 
-@pytest.mark.parametrize(("question", "reply"), [(UNKNOWN, NO_EVIDENCE), ("钨的沸点是多少度?", NO_EVIDENCE_CHINESE)])
-def test_without_evidence_the_model_is_not_asked(shelf: Room, question: str, reply: str) -> None:
-    answer = shelf.ask(question)
+def test_without_evidence_the_model_is_not_asked(shelf: Room) -> None:
+    answer = shelf.ask(UNKNOWN)
     assert_holds(answer)
-    assert (answer.method, answer.answer, answer.sources, answer.cited) == ("none", reply, [], [])
+    assert (answer.method, answer.answer, answer.sources, answer.cited) == ("none", NO_EVIDENCE, [], [])
     assert answer.usage == NO_USAGE
     assert not answer.grounded
+
+
+def test_that_there_is_no_evidence_is_said_in_the_language_of_the_question(shelf: Room) -> None:
+    answer = shelf.ask("钨的沸点是多少度?")
+    assert_holds(answer)
+    assert (answer.method, answer.answer, answer.cited) == ("none", NO_EVIDENCE_CHINESE, [])
 
 
 def test_an_index_without_documents_has_no_evidence(tmp_path: Path, engines: Engines) -> None:
@@ -123,8 +128,9 @@ def test_an_unknown_model_names_the_nearest(shelf: Room) -> None:
 
 
 def test_a_model_that_cannot_write_is_refused(shelf: Room) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(EngineError, match="Text Embeddings") as caught:
         shelf.ask(REFUND, model="@edge/all-minilm-l6-v2")
+    assert caught.value.code == "wrong_task"
 
 
 def test_an_empty_question_is_refused(shelf: Room) -> None:
