@@ -68,6 +68,8 @@ def show_report(report: Mapping[str, Any]) -> None:
     console.success(
         f"`{report['index']}`: {', '.join(counts)}; {report['chunks']} chunks in {report['seconds']:.1f} s."
     )
+    if not any(report[key] for key in ("added", "updated", "unchanged", "deleted", "failed")):
+        console.warn("No documents were found there. `.gitignore`, --glob and --exclude may leave them out.")
     for failed in report["failed"]:
         console.warn(f"{failed['file']}: {failed['error']}")
     if report["failed"]:

@@ -129,13 +129,19 @@ class Scanner:
         return [(folder, _spec(lines))]
 
     def _rules_above(self, folder: Path) -> list[tuple[Path, GitIgnoreSpec]]:
-        """Return the rules of the folders from the repository's top down to, but without, `folder`."""
+        """Return the rules of the folders from the repository's top down to, but without, `folder`.
+
+        A folder that was named is meant, even if those rules ignore it: then they have no say.
+        """
         above: list[Path] = []
         for parent in [folder, *folder.parents]:
             if parent != folder:
                 above.insert(0, parent)
             if (parent / ".git").exists():
-                return [rule for place in above for rule in self._rules_of(place)]
+                rules = [rule for place in above for rule in self._rules_of(place)]
+                inside = [place for place in [*above, folder] if place != parent]
+                named = any(_ignored(place, _containing(rules, place), folder=True) for place in inside)
+                return [] if named else rules
         return []
 
 
@@ -143,6 +149,10 @@ def _spec(patterns: Sequence[str]) -> GitIgnoreSpec:
     from pathspec import GitIgnoreSpec
 
     return GitIgnoreSpec.from_lines(patterns)
+
+
+def _containing(rules: list[tuple[Path, GitIgnoreSpec]], path: Path) -> list[tuple[Path, GitIgnoreSpec]]:
+    return [rule for rule in rules if rule[0] != path and path.is_relative_to(rule[0])]
 
 
 def _ignored(path: Path, rules: list[tuple[Path, GitIgnoreSpec]], *, folder: bool) -> bool:

@@ -47,6 +47,13 @@ def test_gitignore_counts_from_the_repository_down_and_inner_rules_win(tree: Pat
     assert "docs/b.txt" in names(tree / "docs", tree, gitignore=False)
 
 
+@pytest.mark.parametrize("rule", ["docs/", "/docs", "docs/*", "*"])
+def test_a_folder_that_is_named_is_meant_even_if_git_ignores_it(tree: Path, rule: str) -> None:
+    (tree / ".git").mkdir()
+    (tree / ".gitignore").write_text(f"{rule}\n", encoding="utf-8")
+    assert "docs/drafts/c.md" in names(tree / "docs/drafts", tree)
+
+
 def test_glob_and_exclude(tree: Path) -> None:
     assert names(tree / "docs", tree, glob=["*.txt"]) == ["docs/b.txt"]
     assert names(tree / "docs", tree, glob=["drafts/*.md"]) == ["docs/drafts/c.md", "docs/drafts/keep.md"]
