@@ -116,14 +116,17 @@ def _indented(text: str) -> str:
 def follow_answer(events: Iterable[Mapping[str, Any]], verbose: int) -> None:
     """Print an answer as it comes, then the sources that it cites."""
     done: Mapping[str, Any] | None = None
+    last = ""
     for event in events:
         if event.get("event") == "done":
             done = event
         elif "response" in event:
+            last = event["response"] or last
             console.write(event["response"])
     if done is None:
         raise EdgeError("The answer ended early.", hint="Ask again; `edgecli doctor` checks the models.")
-    console.out()
+    if not last.endswith("\n"):
+        console.out()
     _show_sources(done)
     _show_doubts(done, verbose=verbose > 0)
     if verbose:
