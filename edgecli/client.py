@@ -56,9 +56,9 @@ class HttpReply:
             while piece := self._response.read1(65536):
                 yield piece
         except (OSError, HTTPException) as error:
-            raise _gone(self._server, "ended in the middle of its answer", error) from error
+            raise _gone(self._server, "went away in the middle of the answer", error) from error
         if self._response.length:  # http.client says nothing of a body that is shorter than announced
-            raise _gone(self._server, "ended in the middle of its answer")
+            raise _gone(self._server, "went away in the middle of the answer")
 
     def close(self) -> None:
         # The response holds the socket as well; the server notices only when both have let it go.
@@ -106,7 +106,7 @@ class HttpTransport:
 def _gone(server: ServerInfo, what: str, error: Exception | None = None) -> UpstreamError:
     reason = f": {error}" if error is not None and str(error) else ""
     return UpstreamError(
-        f"The server at {server.address} (process {server.pid}) {what}{reason}.",
+        f"The server {what} ({server.address}, process {server.pid}){reason}.",
         hint="Look at its terminal; end it and start `edgecli serve` again if it hangs.",
         code="server_gone",
     )
