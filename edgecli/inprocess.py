@@ -8,7 +8,6 @@ import threading
 from collections.abc import Coroutine, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from edgecli.client import Reply
 from edgecli.errors import EdgeError
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class InProcessTransport:
         self._thread.start()
         self.token = self._runtime.token
 
-    def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Exchange:
         path, _, query = target.partition("?")
         scope = {
             "type": "http",
