@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edgecli.errors import StateError
+from edgecli.outline import COMMANDS
 
 T = TypeVar("T")
 
@@ -99,6 +100,11 @@ def process_alive(pid: int) -> bool:
     return True
 
 
+def _command(arguments: Sequence[str]) -> str:
+    """Return `edgecli COMMAND` without what was given to it: a token, or a question, is nobody else's business."""
+    return " ".join(["edgecli", *(word for word in arguments if word in COMMANDS)][:2])
+
+
 class State:
     """The state directory, owned by this process from `acquire` to `close`."""
 
@@ -136,7 +142,7 @@ class State:
                 code="state_unwritable",
             ) from error
         self._lock = lock
-        owner = Owner(os.getpid(), " ".join(["edgecli", *sys.argv[1:]])[:200], now())
+        owner = Owner(os.getpid(), _command(sys.argv[1:]), now())
         write_atomically(self.paths.owner, json.dumps(asdict(owner)))
 
     def _locked(self) -> StateError:
@@ -228,14 +234,21 @@ class Database:
 
     def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
         connection = self._connection
-        connection.execute("BEGIN")
         try:
+            connection.execute("BEGIN")
             result = work(connection)
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
-        return result
+            connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise StateError(
+                f"The project's database `{self.path}` cannot be used: {error}.",
+                hint="Look for free space on its disk and for its permissions; nothing was changed.",
+                code="state_unwritable",
+            ) from error
+        else:
+            return result
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
 
     def close(self) -> None:
         """Finish what is queued and close the connection."""

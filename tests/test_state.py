@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgecli.errors import StateError
-from edgecli.state import Database, Migration, ServerInfo, State, StatePaths, read_server, write_atomically
+from edgecli.state import Database, Migration, ServerInfo, State, StatePaths, read_owner, read_server, write_atomically
 
 HOLD = """
 import sys, time
@@ -33,6 +33,17 @@ def test_a_second_process_is_told_who_holds_the_state(tmp_path: Path, holder: su
     with pytest.raises(StateError, match=f"process {holder.pid}") as caught:
         State(tmp_path / "state").acquire(wait=0.1)
     assert caught.value.code == "state_locked"
+
+
+def test_the_owner_file_holds_no_values_of_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["edgecli", "--env", "live", "serve", "--token", "hush", "--host=::1"])
+    state = State(tmp_path / "state")
+    state.acquire()
+    assert "hush" not in state.paths.owner.read_text(encoding="utf-8")
+    owner = read_owner(state.paths)
+    assert owner is not None
+    assert owner.command == "edgecli serve"
+    state.close()
 
 
 def test_a_killed_holder_leaves_the_state_free(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
