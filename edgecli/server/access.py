@@ -2,8 +2,9 @@
 
 On a loopback address the Cloudflare paths are open, as local clients come with tokens of their own invention;
 edgecli's own paths, which read local files, want the token of `.edgecli/server.json`. On any other address every
-call wants the configured token. Pages in a browser are kept out: a foreign `Host` (DNS rebinding) or `Origin`
-(cross-site requests) is refused.
+call wants the configured token. Pages in a browser are kept out: a foreign `Host` (DNS rebinding) is refused, and so
+is a call from another `Origin` (cross-site requests) that brings no token. A page on another port of this machine is
+such an origin: whoever wrote it may not use the models and indexes.
 """
 
 from __future__ import annotations
@@ -47,18 +48,31 @@ class AccessRules:
         await self.app(scope, receive, send)
 
     def _refusal(self, path: str, headers: Headers) -> EdgeError | None:
+        known = self._known(headers.get("authorization", "").removeprefix("Bearer ").strip())
+        host, origin = headers.get("host", ""), headers.get("origin")
         if self.loopback:
-            # An origin of `null` is a page in a sandbox or a file: anybody's.
-            for value in (headers.get("host"), headers.get("origin")):
-                if value and not is_loopback(_host_of(value)):
-                    return _denied(f"Requests for or from `{value}` are refused: this server is for this machine only.")
-        token = headers.get("authorization", "").removeprefix("Bearer ").strip()
-        if self._known(token) or path == "/healthz":
+            if host and not is_loopback(_host_of(host)):
+                return _denied(
+                    f"Requests for `{host}` are refused: this server is for this machine only.",
+                    hint="Call it as `localhost` or `127.0.0.1`.",
+                )
+            if origin and not known and not _same_origin(origin, host):
+                return _denied(
+                    f"Requests from pages of `{origin}` are refused.",
+                    hint="Let the page's own server make the call, or bring the token as `Authorization: Bearer …`.",
+                )
+        if known or path == "/healthz":
             return None
         if not self.loopback or self.public_token:
-            return _unauthorised("This server wants its token as `Authorization: Bearer …`.")
+            return _unauthorised(
+                "This server wants its token as `Authorization: Bearer …`.",
+                hint="It is the one that `edgecli serve` was given by --token or EDGECLI_SERVER_TOKEN.",
+            )
         if path.startswith("/edge/"):
-            return _unauthorised("edgecli's own paths want the token that lies in `.edgecli/server.json`.")
+            return _unauthorised(
+                "edgecli's own paths want the token that lies in `.edgecli/server.json`.",
+                hint="Send its `token` as `Authorization: Bearer …`; edgecli's commands do so themselves.",
+            )
         return None
 
     def _known(self, token: str) -> bool:
@@ -74,9 +88,15 @@ def _host_of(value: str) -> str:
         return ""
 
 
-def _denied(message: str) -> EdgeError:
-    return UsageError(message, code="forbidden", cf_code=10000, status=403)
+def _same_origin(origin: str, host: str) -> bool:
+    # An origin of `null` is a page in a sandbox or a file: anybody's.
+    scheme, _, place = origin.partition("://")
+    return scheme in {"http", "https"} and bool(host) and place.lower() == host.lower()
 
 
-def _unauthorised(message: str) -> EdgeError:
-    return UsageError(message, code="unauthorised", cf_code=10000, status=401)
+def _denied(message: str, *, hint: str) -> EdgeError:
+    return UsageError(message, hint=hint, code="forbidden", cf_code=10000, status=403)
+
+
+def _unauthorised(message: str, *, hint: str) -> EdgeError:
+    return UsageError(message, hint=hint, code="unauthorised", cf_code=10000, status=401)
