@@ -2,6 +2,8 @@
 
 On a terminal: rich tables, colour (unless `NO_COLOR`), progress bars. In a pipe: plain columns and plain text,
 never a spinner, never a cut line.
+
+Text may come from models, documents and downloads: what reaches a terminal never gives it orders.
 """
 
 from __future__ import annotations
@@ -10,7 +12,9 @@ import sys
 import unicodedata
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
+
+from edgecli.plain import printable, printable_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,15 +38,19 @@ def _rich(*, stderr: bool) -> Console:
     return _consoles[stderr]
 
 
+def _for(stream: TextIO, text: str) -> str:
+    return printable(text) if stream.isatty() else text
+
+
 def write(text: str) -> None:
-    """Write a piece of text to stdout at once, as it is."""
-    sys.stdout.write(text)
+    """Write a piece of text to stdout at once, into a pipe as it is."""
+    sys.stdout.write(_for(sys.stdout, text))
     sys.stdout.flush()
 
 
 def out(text: str = "") -> None:
     """Print one plain line to stdout."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(_for(sys.stdout, text) + "\n")
 
 
 def emphasised(text: str, rest: str = "") -> None:
@@ -52,8 +60,8 @@ def emphasised(text: str, rest: str = "") -> None:
         return
     from rich.text import Text
 
-    line = Text(text, style="bold")
-    line.append(rest, style="not bold dim")
+    line = Text(printable(text), style="bold")
+    line.append(printable(rest), style="not bold dim")
     _rich(stderr=False).print(line)
 
 
@@ -62,15 +70,19 @@ def print_json(value: Any) -> None:
     import json
 
     indent = 2 if sys.stdout.isatty() else None
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
-    sys.stdout.flush()
+    _write_json(json.dumps(value, ensure_ascii=False, indent=indent))
 
 
 def print_ndjson(value: Any) -> None:
     """Print one JSON document on one line to stdout, at once."""
     import json
 
-    write(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
+    _write_json(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def _write_json(document: str) -> None:
+    sys.stdout.write((printable_json(document) if sys.stdout.isatty() else document) + "\n")
+    sys.stdout.flush()
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
@@ -84,9 +96,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Seque
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
-        drawn.add_column(column, justify="right" if number in right else "left", overflow="fold")
+        drawn.add_column(Text(printable(column)), justify="right" if number in right else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
+        drawn.add_row(*(Text(printable(cell)) for cell in row))
     _rich(stderr=False).print(drawn, soft_wrap=False)
 
 
@@ -113,7 +125,7 @@ def _mark(mark: str, style: str, text: str) -> None:
         from rich.text import Text
 
         line = Text(mark, style=style)
-        line.append(" " + text, style="default")
+        line.append(" " + printable(text), style="default")
         _rich(stderr=True).print(line)
     else:
         sys.stderr.write(f"{mark} {text}\n")
@@ -124,7 +136,7 @@ def note(text: str) -> None:
     if sys.stderr.isatty():
         from rich.text import Text
 
-        _rich(stderr=True).print(Text(text, style="dim"))
+        _rich(stderr=True).print(Text(printable(text), style="dim"))
     else:
         sys.stderr.write(text + "\n")
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edgecli.chat.answer import Answer, source_line
-from edgecli.chat.plain import printable
 from edgecli.chat.session import Session
+from edgecli.plain import printable
 
 
 def remarks(answer: Answer, *, limit: int | None = None) -> list[str]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from edgecli import console
 from edgecli.chat.answer import Answer, events_of
 from edgecli.chat.display import remarks
-from edgecli.chat.plain import printable
 from edgecli.chat.session import Session
 from edgecli.errors import UsageError
 
@@ -65,13 +64,12 @@ def _answer(client: Client, session: Session, question: str, *, write: bool) -> 
     request = session.request(question)
     answer = Answer(question, model=session.model, index=session.index)
     written = ""
-    shown = sys.stdout.isatty()
     try:
         with closing(events_of(client, request)) as events:
             for event in events:
                 piece = answer.take(event)
                 if write and piece:
-                    console.write(printable(piece) if shown else piece)
+                    console.write(piece)
                     written += piece
     finally:
         if written and not written.endswith("\n"):

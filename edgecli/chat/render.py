@@ -10,8 +10,8 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from edgecli.chat.markdown import THEME, ChatMarkdown, parser
-from edgecli.chat.plain import printable
 from edgecli.chat.region import Region
+from edgecli.plain import printable
 
 FRAME_SECONDS = 0.06
 WIDEST_TEXT = 100

@@ -10,11 +10,11 @@ from edgecli import console
 from edgecli.chat import display
 from edgecli.chat.lookup import Lookup
 from edgecli.chat.markdown import ChatMarkdown
-from edgecli.chat.plain import printable
 from edgecli.chat.session import Session
 from edgecli.chat.slash import Command, help_text
 from edgecli.chat.stop import confirm
 from edgecli.errors import EdgeError
+from edgecli.plain import printable
 
 
 class ReplCommands:
@@ -69,7 +69,7 @@ class ReplCommands:
             self._session.system = text
             console.success("The system prompt is set; it holds from the next question on.")
         else:
-            console.out(printable(self._session.system or "There is no system prompt of yours."))
+            console.out(self._session.system or "There is no system prompt of yours.")
 
     def _index(self, name: str) -> None:
         if name.lower() == "off":
@@ -114,7 +114,7 @@ class ReplCommands:
         console.success(f"Loaded {display.count(len(loaded.turns), 'turn')} from {path}.")
         if loaded.turns:
             last = loaded.turns[-1]
-            console.note(f"› {printable(last.question)}")
+            console.note(f"› {last.question}")
             self._screen.print(ChatMarkdown(printable(last.answer)))
 
     def _take_settings(self, loaded: Session) -> None:
@@ -130,7 +130,7 @@ class ReplCommands:
         console.out(display.tokens_text(self._session, self._lookup.context(self._session.model)))
 
     def _sources(self, _: str) -> None:
-        console.out(printable(display.sources_text(self._session)))
+        console.out(display.sources_text(self._session))
 
     def _help(self, _: str) -> None:
         console.out(help_text())

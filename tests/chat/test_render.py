@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from edgecli.chat.markdown import THEME, ChatMarkdown
-from edgecli.chat.plain import printable
 from edgecli.chat.region import Region
 from edgecli.chat.render import AnswerView, finished_length
+from edgecli.plain import printable
 
 ANSWER = """# Refunds
 

@@ -11,3 +11,8 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 def printable(text: str) -> str:
     """Take out the control characters, line ends and tabs apart."""
     return _CONTROL.sub("", text.replace("\r\n", "\n"))
+
+
+def printable_json(text: str) -> str:
+    """Write the control characters of a JSON document as its escapes; its value stays the same."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
