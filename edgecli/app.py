@@ -16,8 +16,8 @@ class RootGroup(EdgeGroup):
     late = {name: Late(target, text) for name, (target, text) in COMMANDS.items()}  # noqa: RUF012 - a constant
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        del ctx, formatter
-        sys.stdout.write(root_help(colour=wants_colour()))
+        del ctx
+        formatter.write(root_help(colour=wants_colour()))
 
 
 app = EdgeTyper(cls=RootGroup, help=TITLE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from contextlib import AsyncExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,13 @@ class Runtime:
     def vectorize(self) -> VectorizeService:
         from edgecli.vectorize.service import VectorizeService
 
-        return VectorizeService(self.state.paths.vectorize, self.settings)
+        service = VectorizeService(self.state.paths.vectorize, self.settings)
+        service.on_delete = self._forget_index
+        return service
+
+    async def _forget_index(self, uid: str) -> None:
+        """Leave no word of a deleted index's documents behind."""
+        await self.rag_store.forget_index(uid)
 
     @cached_property
     def rag_store(self) -> RagStore:
@@ -96,9 +103,14 @@ class Runtime:
     async def close(self) -> None:
         """End the engines, close the stores, give the state back."""
         built = self.__dict__
-        for name in ("ai", "vectorize"):
-            if name in built:
-                await built[name].close()
+        # Each is closed even if the one before it fails; the last in is the first out.
+        async with AsyncExitStack() as stack:
+            stack.callback(self._give_back)
+            for name in ("vectorize", "ai"):
+                if name in built:
+                    stack.push_async_callback(built[name].close)
+
+    def _give_back(self) -> None:
         if self._state is not None:
-            self._state.close()
-            self._state = None
+            state, self._state = self._state, None
+            state.close()

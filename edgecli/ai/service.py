@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -131,14 +132,14 @@ class AiService:
         spec = self.spec(model)
         if spec.task is Task.TEXT_EMBEDDINGS:
             engine = await self._embedding_host(spec).engine()
-            return engine.count_tokens(texts)
+            return await asyncio.to_thread(engine.count_tokens, texts)
         generation = await self._generation_host(spec).engine()
-        return generation.count_tokens(texts)
+        return await asyncio.to_thread(generation.count_tokens, texts)
 
     async def count_prompt(self, model: str, inputs: Mapping[str, Any]) -> int:
         """Return how many tokens a text generation's prompt has, the chat template's own included."""
         engine = await self._generation_host(self.spec(model)).engine()
-        return engine.count_prompt(self._request(inputs))
+        return await asyncio.to_thread(engine.count_prompt, self._request(inputs))
 
     def _request(self, inputs: Mapping[str, Any]) -> GenerationRequest:
         from edgecli.ai.tasks import text_generation

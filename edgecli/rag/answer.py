@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from edgecli.ai.choice import check_task
 from edgecli.errors import UsageError
+from edgecli.models.schema import Task
 from edgecli.rag.citations import SentenceStream, Statement, judge, read_markers
 from edgecli.rag.evidence import Evidence
 from edgecli.rag.lexical import cjk_share, terms
@@ -46,12 +48,13 @@ class AnswerService:
     async def ask(self, request: AskRequest) -> Answer:
         """Answer a question; see `stream`."""
         last: dict[str, Any] = {}
-        async for event in self.stream(request):
-            last = event
+        async with aclosing(self.stream(request)) as events:
+            async for event in events:
+                last = event
         last.pop("event")
         return Answer.model_validate(last)
 
-    async def stream(self, request: AskRequest) -> AsyncIterator[dict[str, Any]]:
+    async def stream(self, request: AskRequest) -> AsyncGenerator[dict[str, Any]]:
         """Answer a question: yield `sources`, then pieces of the answer as `response`, then `done` with it all.
 
         A piece is a whole sentence with the citations that hold; sentences that no source supports are left out
@@ -62,8 +65,10 @@ class AnswerService:
         if not request.question.strip():
             raise UsageError("The question is empty.", hint='Ask something: `edgecli rag ask "…"`.', code="empty_query")
         model = request.model or self._settings.generation_model
+        check_task(self._ai.spec(model), Task.TEXT_GENERATION)
         found = await self._retrieve(request)
-        evidence = [hit for hit in found.hits if is_evidence(hit, request.question)]
+        multilingual = "multilingual" in self._ai.spec(found.embedding_model).capabilities
+        evidence = [hit for hit in found.hits if is_evidence(hit, request.question, understands_cjk=multilingual)]
         chosen, dropped = await self._fit(model, evidence)
         sources = [_source(number, hit) for number, hit in enumerate(chosen, start=1)]
         retrieved = time.perf_counter()
@@ -74,8 +79,9 @@ class AnswerService:
         }
         draft = await self._draft(request, found.embedding_model, sources)
         if sources:
-            async for piece in self._generate(model, request, sources, draft):
-                yield {"response": piece}
+            async with aclosing(self._generate(model, request, sources, draft)) as pieces:
+                async for piece in pieces:
+                    yield {"response": piece}
         if draft.method == "none":
             for piece in draft.quote(request.question):
                 yield {"response": piece}
@@ -102,7 +108,7 @@ class AnswerService:
         multilingual = "multilingual" in self._ai.spec(embedding_model).capabilities
         evidence = Evidence([(one.heading, one.text) for one in sources], understands_cjk=multilingual)
         if evidence.sentences:
-            vectors = await self._ai.embed(embedding_model, [*evidence.sentences, request.question])
+            vectors = _normalised(await self._ai.embed(embedding_model, [*evidence.sentences, request.question]))
             evidence.ask(request.question, vectors[:-1], vectors[-1])
         return _Draft(evidence, embedding_model, len(sources))
 
@@ -134,19 +140,18 @@ class AnswerService:
 
     async def _generate(
         self, model: str, request: AskRequest, sources: Sequence[Source], draft: _Draft
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str]:
         inputs: dict[str, Any] = {
             "messages": _messages(request, self._settings.rag.system_prompt, sources),
             "max_tokens": request.max_tokens or self._settings.rag.max_tokens,
             "temperature": 0.0 if request.temperature is None else request.temperature,
             "repetition_penalty": 1.1,
+            "seed": request.seed or 1,  # the same question always gets the same answer
         }
-        if request.seed is not None:
-            inputs["seed"] = request.seed
         async with aclosing(self._sentences(model, inputs, draft)) as sentences:
             async for sentence in sentences:
                 text, claimed = read_markers(sentence)
-                vector = (await self._ai.embed(draft.embedding_model, [text]))[0] if text.strip() else None
+                vector = _normalised(await self._ai.embed(draft.embedding_model, [text]))[0] if text.strip() else None
                 if piece := draft.say(text, claimed, vector):
                     yield piece
                 if draft.lost:
@@ -233,13 +238,24 @@ class _Draft:
         return bool(self.cited()) and all(one.kind in ("supported", "empty") for one in self._said)
 
 
+def _normalised(vectors: Vectors) -> Vectors:
+    """Return the vectors with length 1; not every model's engine gives them so."""
+    import numpy as np
+
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
 def _same(one: str, other: str) -> bool:
     return terms(one) == terms(other)
 
 
-def is_evidence(hit: Hit, question: str) -> bool:
-    """Tell whether a passage may speak to a question: near in meaning, or holding most of its words."""
-    if hit.vector_score is not None and hit.vector_score >= MIN_SIMILARITY:
+def is_evidence(hit: Hit, question: str, *, understands_cjk: bool) -> bool:
+    """Tell whether a passage may speak to a question: near in meaning, or holding most of its words.
+
+    A model that was not trained on Chinese finds any two Chinese texts alike: then words alone count.
+    """
+    understood = understands_cjk or cjk_share(question) < 0.3
+    if understood and hit.similarity is not None and hit.similarity >= MIN_SIMILARITY:
         return True
     wanted = set(terms(question))
     held = set(terms(f"{hit.heading} {hit.text}"))

@@ -52,13 +52,13 @@ def judge(text: str, claimed: list[int], support: Support, *, sources: int) -> S
     """Decide what is cited for a statement.
 
     A source that the model named is kept if it holds the statement; otherwise the one that holds it best is cited
-    instead; a number that names no source is dropped.
+    instead; a number that names no source is dropped. A statement that cannot be compared must name a source.
     """
     if not _says_something(text):
         return Statement(text, (), "empty")
     valid = [number for number in dict.fromkeys(claimed) if 1 <= number <= sources]
     if not support.comparable:
-        return Statement(text, tuple(valid), "unverified")
+        return Statement(text, tuple(valid), "unverified" if valid else "unsupported")
     kept = tuple(number for number in valid if number in support.sources) or support.sources[:1]
     if kept:
         return Statement(text, kept, "supported")

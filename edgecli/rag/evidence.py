@@ -73,6 +73,7 @@ class Evidence:
         self._understands_cjk = understands_cjk
         self._vectors: Vectors | None = None
         self._fits: list[float] = []
+        self._asked_in_cjk = False
         self._has_cjk = any(cjk_share(text) > 0.1 for _, text in passages)
         self._has_latin = any(cjk_share(text) < 0.9 for _, text in passages)
         for number, (heading, text) in enumerate(passages, start=1):
@@ -97,6 +98,7 @@ class Evidence:
     def ask(self, question: str, vectors: Vectors | None, question_vector: Vectors | None) -> None:
         """Take the question, with the vectors of `sentences`, `(n, d)`, and of itself, `(d,)`, all normalised."""
         self._vectors = vectors
+        self._asked_in_cjk = cjk_share(question) > 0.5
         asked = stems(question)
         means = self._meaning(question, question_vector, floor=0.0)
         trust = 0.5 if question_vector is not None and self._speaks(question) else 0.0
@@ -110,9 +112,10 @@ class Evidence:
 
         `vector` is the statement's, `(d,)`, normalised.
         """
-        share = cjk_share(statement)
-        if (share > 0.5 and not self._has_cjk) or (share <= 0.5 and not self._has_latin):
-            return Support((), comparable=False)
+        is_cjk = cjk_share(statement) > 0.5
+        if not (self._has_cjk if is_cjk else self._has_latin):
+            # In the script of the question it may be a translation of the sources; otherwise it is astray.
+            return Support((), comparable=is_cjk != self._asked_in_cjk)
         words, wanted = _words(statement), frozenset(numbers(statement))
         if not words and not wanted:
             return Support(())

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from edgecli.errors import ConfigError, EdgeError, UsageError
 from edgecli.rag.manifest import Plan, Work, plan_run
 from edgecli.rag.scan import Scanner, Selection
 from edgecli.rag.schema import FailedFile, IngestReport, IngestRequest
-from edgecli.rag.store import KnownIndex, RagStore, WrittenDocument, chunk_ids
+from edgecli.rag.store import DocumentRow, KnownIndex, RagStore, WrittenDocument, chunk_ids
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,8 +34,14 @@ if TYPE_CHECKING:
 
 BATCH_CHUNKS = 256
 """Chunks that are embedded and written together."""
+TURN_CHUNKS = 64
+"""Chunks that are embedded before another caller of the engine has its turn."""
 WAITING_BATCHES = 2
 PROGRESS_SECONDS = 0.2
+MAX_METADATA = 10 * 1024
+"""Bytes of metadata a vector, Vectorize's limit."""
+MAX_FRONT_MATTER = 2 * 1024
+"""Bytes of a document's own metadata; with more of it, none is kept."""
 
 
 @dataclass(slots=True)
@@ -75,6 +82,7 @@ class IngestService:
         self._ai = ai
         self._vectorize = vectorize
         self._store = store
+        self._running: dict[str, asyncio.Lock] = {}
 
     async def run(self, request: IngestRequest) -> AsyncGenerator[dict[str, Any]]:
         """Bring a file or folder into an index; yield `scan` and `progress` events, then `done` with the report.
@@ -91,25 +99,34 @@ class IngestService:
                 request.glob, [*self._settings.ingest.exclude, *request.exclude], self._settings.ingest.gitignore
             ),
         )
-        index_name = resolve_index(self._project, request.index)
+        name = resolve_index(self._project, request.index)
         model = self._settings.embedding_model
-        known = await self._open_index(index_name, model)
-        fingerprint = self._fingerprint(model)
-        documents = await self._store.documents(known)
-        plan = await asyncio.to_thread(plan_run, scanner, documents, fingerprint)
-        report = IngestReport(index=index_name, dry_run=request.dry_run, unchanged=plan.unchanged)
-        yield {"event": "scan", "files": plan.found, "to_do": len(plan.work), "to_delete": len(plan.gone)}
-        if request.dry_run:
-            _report_plan(report, plan)
-        else:
-            await self._clear_leftovers(known, plan)
-            await self._store.touch(known, plan.touched)
-            if plan.work:
-                await self._check_dimensions(index_name, model)
-            async with aclosing(_Run(self, known, model, plan, report).events()) as events:
-                async for event in events:
-                    yield event
-            await self._delete_gone(known, plan, report)
+        uid = await self._vectorize.uid(name)
+        # A second run on the index would take this one's unfinished documents for leftovers of a killed run.
+        async with self._running.setdefault(uid, asyncio.Lock()):
+            known = await self._store.find_index(uid)
+            documents = await self._store.documents(known) if known else []
+            self._check_model(known, documents, model)
+            plan = await asyncio.to_thread(plan_run, scanner, documents, self._fingerprint(model))
+            report = IngestReport(index=name, dry_run=request.dry_run, unchanged=plan.unchanged)
+            report.failed = [
+                FailedFile(file=place, error=f"cannot be read: {reason}", code="unreadable")
+                for place, reason in scanner.unreadable.items()
+            ]
+            yield {"event": "scan", "files": plan.found, "to_do": len(plan.work), "to_delete": len(plan.gone)}
+            if request.dry_run:
+                _report_plan(report, plan)
+            else:
+                if plan.work:
+                    await self._check_dimensions(name, model)
+                if known is None or not documents:
+                    known = await self._store.register_index(uid, name, self._ai.spec(model).id)
+                await self._clear_leftovers(known, plan)
+                await self._store.touch(known, plan.touched)
+                async with aclosing(_Run(self, known, model, plan, report).events()) as events:
+                    async for event in events:
+                        yield event
+                await self._delete_gone(known, plan, report)
         report.seconds = round(time.monotonic() - started, 3)
         yield {"event": "done", "report": report.model_dump(exclude={"files"} if not request.dry_run else None)}
 
@@ -118,20 +135,14 @@ class IngestService:
             raise UsageError("The path is empty.", hint="Name a file or a folder of documents.", code="bad_request")
         return self._project.root / Path(path).expanduser()
 
-    async def _open_index(self, name: str, model: str) -> KnownIndex:
-        uid = await self._vectorize.uid(name)
-        known = await self._store.find_index(uid)
-        if known is None:
-            known = await self._store.register_index(uid, name, model)
-        resolved = self._ai.spec(model).id
-        if self._ai.spec(known.embedding_model).id != resolved:
+    def _check_model(self, known: KnownIndex | None, documents: Sequence[DocumentRow], model: str) -> None:
+        if known is not None and documents and self._ai.spec(model).id != known.embedding_model:
             raise ConfigError(
-                f"The index `{name}` was filled with `{known.embedding_model}`, "
-                f"but `embedding_model` now says `{model}`: their vectors cannot be compared.",
-                hint=f"Set `embedding_model` back, or `edgecli vectorize delete {name}`, create it again and ingest.",
+                f"The index `{known.name}` was filled with `{known.embedding_model}`, but `embedding_model` now means "
+                f"`{self._ai.spec(model).id}`: their vectors cannot be compared.",
+                hint=f"Set it back, or `edgecli vectorize delete {known.name}`, create it again and ingest.",
                 code="other_embedding_model",
             )
-        return known
 
     async def _check_dimensions(self, name: str, model: str) -> None:
         engine = await self._ai.embedding_engine(model)
@@ -181,16 +192,32 @@ class IngestService:
         chunks = chunk_document(
             document, tokens=engine, chunk_tokens=ingest.chunk_tokens, overlap_tokens=ingest.chunk_overlap
         )
-        return Prepared(work, document, chunks)
+        prepared = Prepared(work, document, chunks)
+        for chunk in chunks:
+            _check_size(_metadata(prepared, chunk), chunk)
+        return prepared
 
     async def engine(self, model: str) -> EmbeddingEngine:
         """Return the embedding engine, loaded."""
         return await self._ai.embedding_engine(model)
 
     async def embed(self, model: str, texts: Sequence[str]) -> np.ndarray:
-        """Return the vectors of passages, `(n, d)` float32."""
+        """Return the vectors of passages, `(n, d)` float32.
+
+        They go to the engine by length, a few at a time: a query that comes meanwhile waits for a few only.
+        """
+        import numpy as np
+
         prefix = self._ai.spec(model).passage_prefix
-        return await self._ai.embed(model, [prefix + text for text in texts] if prefix else texts)
+        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        vectors: np.ndarray | None = None
+        for start in range(0, len(order), TURN_CHUNKS):
+            places = order[start : start + TURN_CHUNKS]
+            part = await self._ai.embed(model, [prefix + texts[place] for place in places])
+            if vectors is None:
+                vectors = np.empty((len(texts), part.shape[1]), dtype=np.float32)
+            vectors[places] = part
+        return np.empty((0, 0), dtype=np.float32) if vectors is None else vectors
 
     async def write(self, known: KnownIndex, batch: Batch, vectors: np.ndarray) -> tuple[int, int]:
         """Write a batch; return how many of its files became new and how many were replaced."""
@@ -227,7 +254,25 @@ def _metadata(one: Prepared, chunk: Chunk) -> dict[str, Any]:
     page = getattr(chunk, "page", None)
     if page is not None:
         own["page"] = page
-    return {key: value for key, value in one.document.metadata.items() if _usable_key(key)} | own
+    front = {key: _storable(value) for key, value in one.document.metadata.items() if _usable_key(key)}
+    if len(json.dumps(front, ensure_ascii=False).encode()) > MAX_FRONT_MATTER:
+        front = {}
+    return front | own
+
+
+def _storable(value: Any) -> Any:
+    """Keep integers that JSON's readers hold exactly; a longer one is text."""
+    return str(value) if isinstance(value, int) and abs(value) >= 2**63 else value
+
+
+def _check_size(metadata: Mapping[str, Any], chunk: Chunk) -> None:
+    size = len(json.dumps(metadata, ensure_ascii=False).encode("utf-8", "replace"))
+    if size > MAX_METADATA:
+        raise EdgeError(
+            f"chunk {chunk.index} is too large to be stored: {size} bytes of at most {MAX_METADATA}",
+            hint="Make `chunk_tokens` under [edgecli.ingest] smaller.",
+            code="chunk_too_large",
+        )
 
 
 def _usable_key(key: str) -> bool:
@@ -326,6 +371,9 @@ class _Run:
                     prepared = await loop.run_in_executor(thread, self._service.prepare, work, engine)
                 except EdgeError as error:
                     self._fail(work, error)
+                    continue
+                except Exception as error:  # a parser that one file breaks must not stop the others
+                    self._fail(work, EdgeError(f"{type(error).__name__}: {error}"[:300], code="malformed"))
                     continue
                 # A file of no chunks still joins a batch, so that it becomes live and is not read again.
                 for start in range(0, max(1, len(prepared.chunks)), BATCH_CHUNKS):

@@ -57,7 +57,9 @@ def plan_run(scanner: Scanner, documents: Iterable[DocumentRow], fingerprint: st
         plan.found += 1
         seen.add(file.name)
         _judge(plan, file, live.get(file.name), fingerprint)
-    plan.gone = [row for name, row in live.items() if name not in seen and scanner.covers(name)]
+    plan.gone = [
+        row for name, row in live.items() if name not in seen and scanner.covers(name) and not scanner.hides(name)
+    ]
     return plan
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edgecli.errors import UsageError
+from edgecli.errors import ConfigError, UsageError
 from edgecli.rag.fusion import reciprocal_rank_fusion, spread, without_chance
 from edgecli.rag.ingest import resolve_index
 from edgecli.rag.lexical import cjk_share
@@ -67,6 +67,9 @@ class RetrievalService:
         if request.spread and mode == "hybrid":
             shown = spread({chunk_id: ranked[chunk_id] for chunk_id in shown}, _document_of)
         hits = await self._hits(name, shown[:top_k], ranked, by_vector, by_keyword)
+        metric = (await self._vectorize.get(name)).config.metric
+        for hit in hits:
+            hit.similarity = _similarity(metric, hit.vector_score)
         timings["total"] = time.perf_counter() - started
         timings["search"] = timings["total"] - timings.get("embed", 0.0)
         return QueryResult(
@@ -80,7 +83,20 @@ class RetrievalService:
         )
 
     def _embedding_model(self, known: KnownIndex | None) -> str:
-        return known.embedding_model if known else self._project.settings.embedding_model
+        """Return the model whose vectors the index holds.
+
+        Raises ConfigError if another one stands in for it now: their vectors cannot be compared.
+        """
+        if known is None:
+            return self._project.settings.embedding_model
+        now = self._ai.spec(known.embedding_model).id
+        if now != known.embedding_model:
+            raise ConfigError(
+                f"The index `{known.name}` was filled with `{known.embedding_model}`, for which `{now}` stands in now.",
+                hint=f"Take the stand-in back, or delete `{known.name}`, create it again and ingest.",
+                code="other_embedding_model",
+            )
+        return known.embedding_model
 
     async def _by_vector(
         self, name: str, known: KnownIndex | None, request: QueryRequest, timings: dict[str, float]
@@ -141,6 +157,17 @@ def _document_of(chunk_id: str) -> str:
     return chunk_id.rsplit(":", 1)[0]
 
 
+def _similarity(metric: str, score: float | None) -> float | None:
+    """Return the cosine similarity behind a score, for vectors of length 1."""
+    if score is None or metric == "cosine":
+        return score
+    return 1 - score * score / 2 if metric == "euclidean" else abs(score)
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def _hit(
     chunk_id: str, score: float, metadata: Mapping[str, Any], vector_score: float | None, keyword_score: float | None
 ) -> Hit:
@@ -150,8 +177,8 @@ def _hit(
         file=str(metadata.get("file", "")),
         heading=str(metadata.get("heading", "")),
         text=str(metadata.get("text", "")),
-        start=metadata.get("start"),
-        end=metadata.get("end"),
+        start=_whole(metadata.get("start")),
+        end=_whole(metadata.get("end")),
         vector_score=None if vector_score is None else round(vector_score, 6),
         keyword_score=None if keyword_score is None else round(keyword_score, 6),
         metadata={key: value for key, value in metadata.items() if key not in _OWN_KEYS},

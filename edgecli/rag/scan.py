@@ -56,6 +56,8 @@ class Scanner:
         self._selection = selection
         self._glob = _spec(selection.glob) if selection.glob else None
         self._exclude = _spec(selection.exclude)
+        self.unreadable: dict[str, str] = {}
+        """Files and folders that `files` could not look at, with the reason."""
 
     def name_of(self, path: Path) -> str:
         """Return the name by which users see a file: relative to the project if it lies in it."""
@@ -86,14 +88,17 @@ class Scanner:
         try:
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
-        except OSError:
-            return  # vanished or closed to us since its parent was listed: like a folder without files
+        except FileNotFoundError:
+            return  # vanished since its parent was listed
+        except OSError as error:
+            self._note_unreadable(folder, error.strerror or str(error))
+            return
         for entry in entries:
             path = Path(entry.path)
             if entry.is_dir(follow_symlinks=False):
                 if not self._skips_folder(path, rules):
                     yield from self._walk(path, rules)
-            elif entry.is_file() and self._takes_file(path, rules):
+            elif _is_file(entry) and self._takes_file(path, rules):
                 found = self._found(path)
                 if found is not None:
                     yield found
@@ -113,11 +118,27 @@ class Scanner:
         return not self._exclude.match_file(relative) and not _ignored(path, rules, folder=False)
 
     def _found(self, path: Path) -> FoundFile | None:
+        name = self.name_of(path)
         try:
+            name.encode()
             stat = path.stat()
-        except OSError:
+        except FileNotFoundError:
             return None
-        return FoundFile(self.name_of(path), path, stat.st_size, stat.st_mtime_ns)
+        except UnicodeEncodeError:
+            self._note_unreadable(path, "its name is not valid UTF-8; rename it")
+            return None
+        except OSError as error:
+            self._note_unreadable(path, error.strerror or str(error))
+            return None
+        return FoundFile(name, path, stat.st_size, stat.st_mtime_ns)
+
+    def _note_unreadable(self, path: Path, reason: str) -> None:
+        name = self.name_of(path).encode("utf-8", "replace").decode()
+        self.unreadable[name] = reason
+
+    def hides(self, name: str) -> bool:
+        """Tell whether a name of the manifest may be there still, in a place that could not be read."""
+        return any(name == place or name.startswith(f"{place}/") for place in self.unreadable)
 
     def _rules_of(self, folder: Path) -> list[tuple[Path, GitIgnoreSpec]]:
         if not self._selection.gitignore:
@@ -126,7 +147,7 @@ class Scanner:
             lines = (folder / ".gitignore").read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return []
-        return [(folder, _spec(lines))]
+        return [(folder, _spec(lines, lenient=True))]
 
     def _rules_above(self, folder: Path) -> list[tuple[Path, GitIgnoreSpec]]:
         """Return the rules of the folders from the repository's top down to, but without, `folder`.
@@ -145,10 +166,29 @@ class Scanner:
         return []
 
 
-def _spec(patterns: Sequence[str]) -> GitIgnoreSpec:
+def _spec(patterns: Sequence[str], *, lenient: bool = False) -> GitIgnoreSpec:
+    """Compile patterns; a `lenient` caller skips those that are wrong, as git does with a `.gitignore`."""
     from pathspec import GitIgnoreSpec
 
-    return GitIgnoreSpec.from_lines(patterns)
+    good: list[str] = []
+    for pattern in patterns:
+        try:
+            GitIgnoreSpec.from_lines([pattern])
+        except ValueError as error:
+            if lenient:
+                continue
+            raise UsageError(
+                f"`{pattern}` is no valid pattern: {error}", hint="Patterns are written as in a .gitignore."
+            ) from error
+        good.append(pattern)
+    return GitIgnoreSpec.from_lines(good)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False  # a link that leads to itself
 
 
 def _containing(rules: list[tuple[Path, GitIgnoreSpec]], path: Path) -> list[tuple[Path, GitIgnoreSpec]]:

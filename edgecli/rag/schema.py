@@ -75,6 +75,8 @@ class Hit(BaseModel):
     start: int | None = None
     end: int | None = None
     vector_score: float | None = None
+    similarity: float | None = None
+    """Cosine similarity, whatever the index's metric."""
     keyword_score: float | None = None
     metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
 

@@ -122,7 +122,10 @@ class RagStore:
         return await self._database.run(lambda connection: _find_index(connection, uid))
 
     async def register_index(self, uid: str, name: str, embedding_model: str) -> KnownIndex:
-        """Remember an index and the model that fills it; forget indexes of the same name that no longer exist."""
+        """Remember an index and the model that fills it; forget indexes of the same name that no longer exist.
+
+        An index that is known already and holds no document may get another model.
+        """
 
         def work(connection: sqlite3.Connection) -> KnownIndex:
             for (stale,) in connection.execute(
@@ -130,7 +133,8 @@ class RagStore:
             ).fetchall():
                 _forget_index(connection, stale)
             connection.execute(
-                "INSERT OR IGNORE INTO rag_indexes (uid, name, embedding_model) VALUES (?, ?, ?)",
+                "INSERT INTO rag_indexes (uid, name, embedding_model) VALUES (?, ?, ?) "
+                "ON CONFLICT (uid) DO UPDATE SET embedding_model = excluded.embedding_model",
                 (uid, name, embedding_model),
             )
             known = _find_index(connection, uid)
@@ -142,6 +146,16 @@ class RagStore:
             return known
 
         return await self._database.run(work)
+
+    async def forget_index(self, uid: str) -> None:
+        """Drop all that is known of an index, the words of its documents included, after it was deleted."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            known = _find_index(connection, uid)
+            if known is not None:
+                _forget_index(connection, known.number)
+
+        await self._database.run(work)
 
     async def documents(self, index: KnownIndex) -> list[DocumentRow]:
         """Return all documents of an index, in every state."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -50,6 +50,8 @@ class VectorizeService:
         self._settings = settings.vectorize
         self._store = VectorStore(state_dir)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="vectorize")
+        self.on_delete: Callable[[str], Awaitable[None]] | None = None
+        """Is told the `uid` of each index that was deleted."""
 
     async def _run(self, work: Callable[..., T], *args: Any, **options: Any) -> T:
         loop = asyncio.get_running_loop()
@@ -104,8 +106,11 @@ class VectorizeService:
         )
 
     async def delete(self, name: str) -> None:
-        """Delete an index and all vectors in it. Raises NotFoundError."""
+        """Delete an index and all vectors in it, and tell `on_delete`. Raises NotFoundError."""
+        uid = await self.uid(name)
         await self._run(self._store.drop, name)
+        if self.on_delete is not None:
+            await self.on_delete(uid)
 
     # Vectors.
 

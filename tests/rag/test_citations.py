@@ -22,10 +22,10 @@ SOURCES = [
 ]
 
 
-def check(sentence: str, sources: Sequence[tuple[str, str]] = SOURCES) -> Statement:
+def check(sentence: str, sources: Sequence[tuple[str, str]] = SOURCES, question: str = "") -> Statement:
     text, claimed = read_markers(sentence)
     evidence = Evidence(sources, understands_cjk=False)
-    evidence.ask("", None, None)
+    evidence.ask(question, None, None)
     return judge(text, claimed, evidence.support(text, None), sources=len(sources))
 
 
@@ -55,8 +55,11 @@ def test_a_citation_is_kept_only_where_the_source_says_so(sentence: str, kind: s
 
 def test_a_statement_in_a_script_that_no_source_has_keeps_only_citations_that_point_somewhere() -> None:
     english = SOURCES[:2]
-    assert check("三十天内可以申请退款 [1][9]。", english).kind == "unverified"
-    assert check("三十天内可以申请退款 [1][9]。", english).cited == (1,)
+    asked = "退款有期限吗？"
+    assert check("三十天内可以申请退款 [1][9]。", english, asked).kind == "unverified"
+    assert check("三十天内可以申请退款 [1][9]。", english, asked).cited == (1,)
+    assert check("三十天内可以申请退款。", english, asked).kind == "unsupported"
+    assert check("三十天内可以申请退款 [1]。", english, "How long?").kind == "unsupported"
 
 
 def test_markers_stand_before_the_stop() -> None:

@@ -14,6 +14,7 @@ from edgecli.errors import EngineError
 
 log = logging.getLogger("edgecli.llama")
 log.addHandler(logging.NullHandler())
+log.propagate = False  # its failures are told by the errors that edgecli raises
 
 # llama.cpp: ggml_log_level; what continues a line comes at 5.
 _LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}
