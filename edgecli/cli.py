@@ -38,7 +38,6 @@ class Common:
     cwd: Path = field(default_factory=Path.cwd)
     verbose: int = 0
     debug: bool = False
-    offline: bool = False
     _client: Client | None = None
     _project: Project | None = None
 
@@ -62,6 +61,10 @@ class Common:
             from edgecli.client import Client
 
             self._client = Client.connect(self.project(required=project), verbose=self.verbose > 0)
+            if not self._client.warm:
+                from edgecli import logs
+
+                logs.configure(traces=self.debug, libraries=self.debug)
         return self._client
 
     def close(self) -> None:
@@ -124,7 +127,15 @@ def _common_options() -> list[TyperOption]:
     for flags, metavar, text in COMMON_OPTIONS:
         decls = flags.split(", ")
         name = decls[0].removeprefix("--")
-        options.append(option(name, *decls, metavar=metavar or (" " if "count" in extra.get(name, {}) else None), help=text, **extra.get(name, {})))
+        options.append(
+            option(
+                name,
+                *decls,
+                metavar=metavar or (" " if "count" in extra.get(name, {}) else None),
+                help=text,
+                **extra.get(name, {}),
+            )
+        )
     return options
 
 
@@ -219,27 +230,36 @@ def run(app: typer.Typer, argv: list[str] | None = None) -> int:
     _current = Common()
     arguments = sys.argv[1:] if argv is None else argv
     with _sigterm_as_exit():
-        try:
-            return _run_and_flush(app, arguments)
-        except BrokenPipeError:
+        code = _run_guarded(app, arguments)
+        return _close(arguments) or code
+
+
+def _run_guarded(app: typer.Typer, arguments: list[str]) -> int:
+    try:
+        return _run_and_flush(app, arguments)
+    except BrokenPipeError:
+        return _reader_gone()
+    except SystemExit as stop:
+        # Typer ends the process itself where a pipe is closed.
+        if isinstance(stop.__context__, BrokenPipeError):
             return _reader_gone()
-        except SystemExit as stop:
-            # Typer ends the process itself where a pipe is closed.
-            if isinstance(stop.__context__, BrokenPipeError):
-                return _reader_gone()
-            return stop.code if isinstance(stop.code, int) else ExitCode.FAILED
-        except KeyboardInterrupt:
-            return ExitCode.INTERRUPTED
-        finally:
-            _close()
+        return stop.code if isinstance(stop.code, int) else ExitCode.FAILED
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
 
 
-def _close() -> None:
+def _close(arguments: list[str]) -> int:
+    """End what the call started; return an exit code other than 0 if that failed."""
     try:
         _current.close()
     except KeyboardInterrupt:
         # Nobody wants to wait for a batch that is being computed. Each store survives a kill.
         os._exit(ExitCode.INTERRUPTED)
+    except SystemExit as stop:  # SIGTERM
+        os._exit(stop.code if isinstance(stop.code, int) else ExitCode.FAILED)
+    except Exception as error:
+        return _report(error, arguments)
+    return ExitCode.DONE
 
 
 def _reader_gone() -> int:
@@ -274,11 +294,6 @@ def _run_and_flush(app: typer.Typer, arguments: list[str]) -> int:
         result = app(args=arguments, standalone_mode=False, prog_name="edgecli")
         sys.stdout.flush()
         return result if isinstance(result, int) else ExitCode.DONE
-    except EdgeError as error:
-        if _current.debug:
-            console.trace(error)
-        console.error(error, as_json=_current.json or "--json" in arguments)
-        return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         console.note("Interrupted.")
         return ExitCode.INTERRUPTED
@@ -287,7 +302,18 @@ def _run_and_flush(app: typer.Typer, arguments: list[str]) -> int:
     except typer.Exit as stop:
         return stop.exit_code
     except Exception as error:
+        return _report(error, arguments)
+
+
+def _report(error: Exception, arguments: list[str]) -> int:
+    if not isinstance(error, EdgeError):
         return _unexpected(error, arguments)
+    from edgecli import console
+
+    if _current.debug:
+        console.trace(error)
+    console.error(error, as_json=_current.json or "--json" in arguments)
+    return error.exit_code
 
 
 def _unexpected(error: Exception, arguments: list[str]) -> int:

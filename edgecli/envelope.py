@@ -113,7 +113,7 @@ def unexpected(error: Exception) -> EdgeError:
     """Turn a fault of our own into an error that can be reported."""
     return EdgeError(
         f"Unexpected {type(error).__name__}: {error}",
-        hint="This is a fault of edgecli; its log has the trace. Please report it.",
+        hint="This is a fault of edgecli. Report it with its trace: `edgecli serve` prints that, and so does --debug.",
         code="internal",
     )
 

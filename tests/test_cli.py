@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edgecli import __version__
+from edgecli import __version__, cli
+from edgecli.errors import StateError
 from edgecli.outline import COMMANDS
 from tests.conftest import Run
 
@@ -69,3 +70,20 @@ def test_a_closed_pipe_is_no_error(arguments: tuple[str, ...]) -> None:
     done = subprocess.run(["bash", "-c", read_nothing], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() in {"0", "141"}
     assert done.stderr == ""
+
+
+def test_an_end_that_fails_is_told_and_leaves_no_trace(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Broken:
+        def close(self) -> None:
+            raise StateError("The database did not close.", hint="Look at the disk.")
+
+    app = cli.EdgeTyper()
+
+    @app.command()
+    def work() -> None:  # pyright: ignore[reportUnusedFunction] - Typer calls it
+        cli.common()._client = Broken()  # type: ignore[assignment]
+
+    assert cli.run(app, []) == 1
+    assert capsys.readouterr().err == "error: The database did not close.\nhint: Look at the disk.\n"

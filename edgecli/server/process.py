@@ -12,7 +12,7 @@ import socket
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from edgecli import __version__, console
+from edgecli import __version__, console, logs
 from edgecli.errors import EdgeError, ExitCode, StateError, UsageError
 from edgecli.server.access import is_loopback
 from edgecli.state import ServerInfo, StatePaths, read_server, write_atomically
@@ -50,6 +50,7 @@ def run_server(
             hint="Give `--token`, or set EDGECLI_SERVER_TOKEN; or listen on 127.0.0.1.",
             code="token_required",
         )
+    logs.configure(traces=True)
     running = read_server(StatePaths(project.state_dir))
     from edgecli.runtime import Runtime
 
@@ -57,7 +58,7 @@ def run_server(
     if running is not None:
         runtime.ending.set()  # a server does not give the state back in the seconds that a command would wait
     try:
-        runtime.state.acquire()
+        paths = runtime.state.paths
     except StateError as error:
         if running is not None:
             raise StateError(
@@ -68,7 +69,7 @@ def run_server(
         raise
     try:
         listener = _bind(host, port if port is not None else settings.port, exact=port is not None)
-        signal = asyncio.run(_serve(runtime, listener, host, token, warm=warm, json=json))
+        signal = asyncio.run(_serve(runtime, paths, listener, host, token, warm=warm, json=json))
     finally:
         asyncio.run(runtime.close())
     return 128 + signal if signal else ExitCode.DONE
@@ -97,7 +98,14 @@ def _bind(host: str, port: int, *, exact: bool) -> socket.socket:
 
 
 async def _serve(
-    runtime: Runtime, listener: socket.socket, host: str, token: str | None, *, warm: bool, json: bool
+    runtime: Runtime,
+    paths: StatePaths,
+    listener: socket.socket,
+    host: str,
+    token: str | None,
+    *,
+    warm: bool,
+    json: bool,
 ) -> int | None:
     """Serve; return the number of the signal that ended it."""
     from edgecli.server.api import create_app
@@ -108,10 +116,9 @@ async def _serve(
     bound_port = listener.getsockname()[1]
     address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host if ':' not in host else f'[{host}]'}"
     info = ServerInfo(f"{address}:{bound_port}", os.getpid(), runtime.token, __version__, runtime.project.env)
-    server_file = runtime.state.paths.server
     warming: asyncio.Task[None] | None = None
     try:
-        write_atomically(server_file, jsonlib.dumps(asdict(info)))
+        write_atomically(paths.server, jsonlib.dumps(asdict(info)))
         if json:
             console.print_ndjson({"address": info.address, "pid": info.pid, "project": str(runtime.project.root)})
         else:
@@ -120,7 +127,7 @@ async def _serve(
         await server.serve(sockets=[listener])
         return server.ended_by
     finally:
-        server_file.unlink(missing_ok=True)
+        paths.server.unlink(missing_ok=True)
         if warming is not None:
             warming.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -134,5 +141,7 @@ async def _warm(runtime: Runtime) -> None:
             facts = await runtime.ai.warm(model)
         except EdgeError as error:
             console.warn(f"`{model}` is not ready: {error.message}" + (f" {error.hint}" if error.hint else ""))
+        except Exception:
+            log.exception("`%s` could not be loaded", model)
         else:
             console.note(f"{facts['id']}: {facts['engine']} on {facts['device']}")
