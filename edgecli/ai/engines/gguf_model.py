@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from edgecli.ai.engines.sampling import check_samplers
 from edgecli.errors import EngineError
 
 log = logging.getLogger("edgecli.llama")
@@ -30,7 +31,7 @@ _USER_DEFINED = 1 << 4
 def library() -> Any:
     """Return llama-cpp-python, its messages redirected to the log `edgecli.llama`.
 
-    Raises EngineError if it is not installed or its library cannot be loaded.
+    Raises EngineError if it is not installed, cannot be loaded, or has another API than is used here.
     """
     # Threads that wait by spinning take the core that the thread they wait for needs: with other work on the
     # machine, generation came to a twentieth of its speed. Read once, when the library's OpenMP is loaded.
@@ -45,6 +46,7 @@ def library() -> Any:
             code="library_missing",
         ) from error
     if not _keep:
+        check_samplers(llama_cpp)
         callback = llama_cpp.llama_log_callback(_take_message)
         _keep.append(callback)  # C holds only the address
         llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))

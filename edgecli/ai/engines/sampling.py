@@ -6,12 +6,27 @@ import secrets
 from typing import Any
 
 from edgecli.ai.engines.generation import GenerationRequest
+from edgecli.errors import EngineError
 
 # llama.cpp's own defaults, where a request is silent.
 TOP_K = 40
 TOP_P = 0.95
 MIN_P = 0.05
 _RANDOM_SEED = 0xFFFFFFFF  # llama.cpp reads this one as "no seed"
+
+_PENALTIES_TAKES = 5
+
+
+def check_samplers(lib: Any) -> None:
+    """Raise EngineError if the sampler of penalties takes other arguments than here: C would read garbage."""
+    takes = len(lib.llama_sampler_init_penalties.argtypes or ())
+    if takes != _PENALTIES_TAKES:
+        raise EngineError(
+            f"llama-cpp-python {getattr(lib, '__version__', '')} is another version than edgecli knows: "
+            f"`llama_sampler_init_penalties` takes {takes} arguments, not {_PENALTIES_TAKES}.",
+            hint="Install the one that edgecli was made for: `pip install 'llama-cpp-python>=0.3.36,<0.4'`.",
+            code="library_version",
+        )
 
 
 class Sampler:
