@@ -157,7 +157,7 @@ class Client:
         body: bytes | None = None,
         content_type: str = "application/json",
     ) -> Any:
-        """Make one call and return its `result`.
+        """Make one call and return its `result`. Names in `path` come quoted.
 
         Raises the EdgeError that the API answered with.
         """

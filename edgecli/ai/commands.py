@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -51,7 +52,7 @@ def run(
     options = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
     inputs |= {name: value for name, value in options.items() if value is not None}
     inputs.pop("stream", None)
-    path = f"/client/v4/accounts/local/ai/run/{model}"
+    path = f"/client/v4/accounts/local/ai/run/{quote(model, safe='/@')}"
     timer = _Timer()
     if generates and (not common().json if stream is None else stream):
         usage = _show_stream(path, inputs | {"stream": True}, timer)

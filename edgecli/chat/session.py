@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from edgecli.errors import UsageError
 
@@ -77,7 +78,10 @@ class Session:
         if self.index is None:
             system = [{"role": "system", "content": self.system}] if self.system else []
             messages = [*system, *history, {"role": "user", "content": question}]
-            return Request(f"/client/v4/accounts/local/ai/run/{self.model}", _given({"messages": messages} | options))
+            return Request(
+                f"/client/v4/accounts/local/ai/run/{quote(self.model, safe='/@')}",
+                _given({"messages": messages} | options),
+            )
         asked = {
             "question": question,
             "index": self.index,

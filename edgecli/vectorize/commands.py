@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from edgecli import console
 from edgecli.cli import EdgeTyper, common
 from edgecli.errors import UsageError
+from edgecli.vectorize.limits import index_not_found
 from edgecli.vectorize.vector_option import VectorCommand, parse_vector
 
 app = EdgeTyper(help="Create, inspect, query and delete vector indexes.")
@@ -18,6 +20,12 @@ app = EdgeTyper(help="Create, inspect, query and delete vector indexes.")
 INDEXES = "/client/v4/accounts/local/vectorize/v2/indexes"
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The index.")]
+
+
+def _path(name: str, *rest: str) -> str:
+    if "/" in name:  # servers decode a path before they take it apart
+        raise index_not_found(name, [])
+    return "/".join([INDEXES, quote(name, safe=""), *rest])
 
 
 @app.command("create")
@@ -74,7 +82,7 @@ def list_indexes() -> None:
 @app.command("get")
 def get(name: NameArgument) -> None:
     """Show one index."""
-    index = common().client().call("GET", f"{INDEXES}/{name}")
+    index = common().client().call("GET", _path(name))
     if common().json:
         console.print_json(index)
     else:
@@ -102,7 +110,7 @@ def _show_indexes(indexes: list[dict[str, Any]]) -> None:
 @app.command("info")
 def info(name: NameArgument) -> None:
     """Show how many vectors an index holds and its last write."""
-    found = common().client().call("GET", f"{INDEXES}/{name}/info")
+    found = common().client().call("GET", _path(name, "info"))
     if common().json:
         console.print_json(found)
         return
@@ -127,7 +135,7 @@ def delete(
         raise typer.Exit(1)
     if not common().json:
         console.note(f"Deleting Vectorize index {name}")
-    result = common().client().call("DELETE", f"{INDEXES}/{name}")
+    result = common().client().call("DELETE", _path(name))
     if common().json:
         console.print_json(result)
     else:
@@ -167,7 +175,7 @@ def query(
     if not common().json:
         console.note("📋 Searching for relevant vectors...")
     asked = {key: value for key, value in body.items() if value is not None}
-    result = common().client().call("POST", f"{INDEXES}/{name}/query", json=asked)
+    result = common().client().call("POST", _path(name, "query"), json=asked)
     if result["count"] == 0 and not common().json:
         console.warn("No vector matches the query.")
     else:

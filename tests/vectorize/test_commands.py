@@ -92,3 +92,11 @@ def test_wrong_calls_exit_with_2(edgecli: Run) -> None:
         assert done.returncode == 2, done.stderr
         assert message in done.stderr
         assert "hint: " in done.stderr
+
+
+@pytest.mark.parametrize("name", ["50%", "a%2Fb", "a?b", "a#b", "文档", "docs/info"])
+def test_a_name_is_taken_as_it_is_typed(edgecli: Run, name: str) -> None:
+    assert edgecli("vectorize", "create", "docs", "--dimensions=2", "--metric=cosine").returncode == 0
+    done = edgecli("vectorize", "get", name, "--json")
+    assert done.returncode == 3
+    assert f'"{name}"' in json.loads(done.stderr)["errors"][0]["message"]
