@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -46,7 +47,7 @@ def convert(spec: ModelSpec, folder: Path, say: Say) -> dict[str, dict[str, Any]
     say("convert", GRAPHS[0])
     target = folder / GRAPHS[0]
     try:
-        _export(folder, target)
+        _export(folder, target, lambda: say("convert", GRAPHS[0]))
     except EngineError as error:
         shutil.rmtree(target.parent, ignore_errors=True)
         text = f"No ONNX graph: {error.message} Only the sentence-transformers engine can run the model."
@@ -73,10 +74,10 @@ def _obstacle(folder: Path) -> str | None:
     return f"it has modules that ONNX leaves out ({', '.join(others)})" if others else None
 
 
-def _export(folder: Path, target: Path) -> None:
+def _export(folder: Path, target: Path, still_wanted: Callable[[], None]) -> None:
     from edgecli.models.onnx_export import export
 
-    export(folder, target)
+    export(folder, target, still_wanted)
 
 
 def _entry(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def test_without_torch_it_says_so_and_a_later_pull_with_torch_converts(
         pull(spec, store, offline=True, progress=steps)
     assert "torch is not installed" in next(step.text for step in steps if step.phase == "skip")
 
-    def write(folder: Path, target: Path) -> None:
+    def write(folder: Path, target: Path, still_wanted: Callable[[], None]) -> None:
         target.parent.mkdir()
         target.write_bytes(b"graph")
         target.with_name("model.onnx.data").write_bytes(b"weights")
@@ -83,7 +84,7 @@ def test_without_torch_it_says_so_and_a_later_pull_with_torch_converts(
 def test_a_conversion_that_fails_leaves_a_model_that_can_be_used(
     store: Store, tmp_path: Path, steps: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(folder: Path, target: Path) -> None:
+    def fail(folder: Path, target: Path, still_wanted: Callable[[], None]) -> None:
         target.parent.mkdir()
         target.write_bytes(b"half")
         raise EngineError("the vectors differ.")

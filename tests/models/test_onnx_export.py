@@ -6,14 +6,33 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from edgecli.ai.engines.onnx import OnnxEmbedding
 from edgecli.ai.engines.sentence_transformers import SentenceTransformersEmbedding
 from edgecli.errors import EngineError
-from edgecli.models.onnx_export import export
+from edgecli.models.onnx_export import _import_path, export
+from edgecli.models.schema import PullCancelled
 
-pytestmark = [pytest.mark.models, pytest.mark.slow]
+
+def test_an_export_that_nobody_wants_any_more_ends(tmp_path: Path) -> None:
+    calls = 0
+
+    def gone() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise PullCancelled
+
+    with pytest.raises(PullCancelled):
+        export(tmp_path, tmp_path / "onnx", gone)
+    assert list((tmp_path / "onnx").iterdir()) == []
+    assert not [child for child in psutil.Process().children() if str(tmp_path) in child.cmdline()]
+
+
+def test_the_worker_finds_this_package() -> None:
+    assert (Path(_import_path()[0]) / "edgecli" / "models" / "onnx_export_worker.py").is_file()
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +52,8 @@ def small_model(embedding_folder: Path, tmp_path_factory: pytest.TempPathFactory
     return folder
 
 
+@pytest.mark.models
+@pytest.mark.slow
 def test_the_graph_runs_on_other_shapes_than_it_was_traced_with(small_model: Path) -> None:
     export(small_model, small_model / "onnx" / "model.onnx")
     assert sorted(path.name for path in (small_model / "onnx").iterdir()) == ["model.onnx", "model.onnx.data"]
@@ -43,6 +64,8 @@ def test_the_graph_runs_on_other_shapes_than_it_was_traced_with(small_model: Pat
     assert np.allclose(onnx.embed(texts), reference.embed(texts), atol=1e-4)
 
 
+@pytest.mark.models
+@pytest.mark.slow
 def test_a_failure_says_why_and_leaves_nothing(small_model: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(small_model, tmp_path / "model", ignore=shutil.ignore_patterns("onnx")))
     (folder / "model.safetensors").write_bytes(b"not weights")
