@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 WORD_SHARE = 0.6
 """Share of a statement's words that a sentence must hold to support it."""
-SIMILARITY = 0.75
-"""Cosine similarity that supports a statement in other words."""
+SIMILARITY = 0.8
+"""Cosine similarity that supports a statement in other words, if it shares some: see `SIMILAR_WORD_SHARE`."""
+SIMILAR_WORD_SHARE = 0.4
 CLOSE = 0.1
 """How much less close than the closest a sentence may be and still count among the closest."""
 MIN_FIT = 0.25
@@ -33,6 +34,7 @@ ON_TOPIC = 0.5
 _BREAK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*+|#]|\d{1,3}[.)])\s?)")
 _LEADING = re.compile(r"^(?:\s*(?:[-*+>]|\d{1,3}[.)])\s+)+")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
+_NEGATION = re.compile(r"\b(?:not|no|never|none|neither|nor|cannot|without)\b|n[’']t\b|[不没无未非勿]", re.IGNORECASE)
 _RULE = re.compile(r"[\s|:+=_-]+")
 
 
@@ -45,7 +47,10 @@ class Window:
     text: str
     words: frozenset[str]
     """Stems, numbers left out, those of the headings above included."""
+    own_words: frozenset[str]
+    """The same without the headings'."""
     numbers: frozenset[str]
+    negated: bool
     sentences: tuple[int, ...]
     """Which sentences it is made of, as rows of the vectors."""
 
@@ -59,7 +64,7 @@ class Support:
     comparable: bool = True
     """Whether the check can speak: false where statement and sources are in different scripts."""
     contradicted: bool = False
-    """Whether a sentence says nearly the same with other numbers."""
+    """Whether a sentence says nearly the same with other numbers, or without (or with) a `not`."""
 
 
 class Evidence:
@@ -73,6 +78,7 @@ class Evidence:
         self._understands_cjk = understands_cjk
         self._vectors: Vectors | None = None
         self._fits: list[float] = []
+        self._asked: frozenset[str] = frozenset()
         self._asked_in_cjk = False
         self._has_cjk = any(cjk_share(text) > 0.1 for _, text in passages)
         self._has_latin = any(cjk_share(text) < 0.9 for _, text in passages)
@@ -89,7 +95,9 @@ class Evidence:
                 continue
             row = len(self.sentences)
             self.sentences.append(_LEADING.sub("", sentence))
-            window = Window(number, sentence, _words(sentence) | above, frozenset(numbers(sentence)), (row,))
+            own = _words(sentence)
+            figures = frozenset(numbers(sentence))
+            window = Window(number, sentence, own | above, own, figures, _negated(sentence), (row,))
             self._windows.append(window)
             if previous is not None:
                 self._windows.append(_pair(previous, window))
@@ -99,7 +107,7 @@ class Evidence:
         """Take the question, with the vectors of `sentences`, `(n, d)`, and of itself, `(d,)`, all normalised."""
         self._vectors = vectors
         self._asked_in_cjk = cjk_share(question) > 0.5
-        asked = stems(question)
+        self._asked = asked = stems(question)
         means = self._meaning(question, question_vector, floor=0.0)
         trust = 0.5 if question_vector is not None and self._speaks(question) else 0.0
         self._fits = [
@@ -120,10 +128,15 @@ class Evidence:
         if not words and not wanted:
             return Support(())
         means = self._meaning(statement, vector)
-        close = [max(len(words & one.words) / len(words) if words else 1.0, means(one)) for one in self._windows]
+        close = [_closeness(words, one, means) for one in self._windows]
         least = max(WORD_SHARE, max(close, default=0.0) - CLOSE)
         near = [(value, place) for place, value in enumerate(close) if value >= least]
-        holding = [item for item in near if wanted <= self._windows[item[1]].numbers]
+        negated = _negated(statement)
+        holding = [
+            (value, place)
+            for value, place in near
+            if wanted <= self._windows[place].numbers and negated == self._windows[place].negated
+        ]
         wanted_fit = ON_TOPIC * max(self._fits, default=0.0)
         speaking = sorted((item for item in holding if self._fits[item[1]] >= wanted_fit), key=lambda item: -item[0])
         sources = dict.fromkeys(self._windows[place].source for _, place in speaking)
@@ -134,12 +147,20 @@ class Evidence:
         scored = [
             (fit, window)
             for fit, window in zip(self._fits, self._windows, strict=True)
-            if len(window.sentences) == 1 and window.words
+            if len(window.sentences) == 1 and self._tells(window)
         ]
         scored.sort(key=lambda item: -item[0])
         best = [(fit, window) for fit, window in scored[:count] if fit >= max(MIN_FIT, scored[0][0] * 0.9)]
         best.sort(key=lambda item: item[1].sentences)
-        return [(window.source, _readable(window.text)) for _, window in best]
+        quotes: dict[str, int] = {}
+        for _, window in best:
+            quotes.setdefault(_readable(window.text), window.source)
+        return [(source, text) for text, source in quotes.items()]
+
+    def _tells(self, window: Window) -> bool:
+        """Tell whether a sentence adds something to the question, and is none itself."""
+        news = len(window.own_words - self._asked) + len(window.numbers)
+        return news >= 2 and not window.text.rstrip().endswith(("?", "？"))
 
     def _speaks(self, text: str) -> bool:
         return self._understands_cjk or cjk_share(text) < 0.3
@@ -201,9 +222,20 @@ def _pair(first: Window, second: Window) -> Window:
         first.source,
         f"{first.text} {second.text}",
         first.words | second.words,
+        first.own_words | second.own_words,
         first.numbers | second.numbers,
+        first.negated or second.negated,
         first.sentences + second.sentences,
     )
+
+
+def _closeness(words: frozenset[str], window: Window, means: Callable[[Window], float]) -> float:
+    share = len(words & window.words) / len(words) if words else 1.0
+    return max(share, means(window)) if share >= SIMILAR_WORD_SHARE else share
+
+
+def _negated(text: str) -> bool:
+    return bool(_NEGATION.search(text))
 
 
 def _words(text: str) -> frozenset[str]:

@@ -39,6 +39,7 @@ def check(sentence: str, sources: Sequence[tuple[str, str]] = SOURCES, question:
         ("You can ask for a refund within 90 days of delivery [1].", "contradicted", ()),
         # Another sentence names 14 days; the one that speaks of asking says 30.
         ("You can ask for a refund within 14 days of delivery [4].", "contradicted", ()),
+        ("You cannot ask for a refund within 30 days of delivery [1].", "contradicted", ()),
         ("Express shipping costs 9.50 EUR [2].", "supported", (2,)),
         ("Orders ship within two working days [2].", "supported", (2,)),
         ("Our founder was born in Paris [1].", "unsupported", ()),
