@@ -16,7 +16,7 @@ from tests.rag.test_sqlite_questions import SETS, QuestionSet
 pytestmark = [pytest.mark.slow, pytest.mark.models, pytest.mark.timeout(4000)]
 
 # The least that hybrid search must find in its first five passages: see docs/performance.md for what it does find.
-LEAST = {"sqlite_questions.json": 0.74, "chinese_questions.json": 0.65}
+LEAST = {"sqlite_questions.json": 0.74, "chinese_questions.json": 0.60}
 MODES: tuple[Mode, ...] = ("vector", "keyword", "hybrid")
 
 
