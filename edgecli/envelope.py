@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from contextlib import aclosing
 from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from edgecli.errors import EdgeError
 
 log = logging.getLogger("edgecli.server")
+
+CLIENT_GONE = 499
+"""Status of an answer that nobody waits for any more; never seen by a client."""
 
 
 def to_json(value: Any) -> bytes:
@@ -40,11 +46,48 @@ def failure(error: EdgeError, *, path: str = "") -> Response:
     return Response(to_json(body), status_code=error.status, media_type="application/json", headers=headers)
 
 
-async def _guarded(events: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def while_connected(request: Request, work: Coroutine[Any, Any, Response]) -> Response:
+    """Return the response that `work` makes; end the work if the client goes away before.
+
+    To be called once the body has been read.
+    """
+    answer, left = asyncio.create_task(work), asyncio.create_task(_disconnected(request))
+    try:
+        await asyncio.wait({answer, left}, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        return Response(status_code=CLIENT_GONE)
+    finally:
+        answer.cancel()
+        left.cancel()
+        await asyncio.gather(answer, left, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+class _Stream(StreamingResponse):
+    """A stream whose source is closed with it, wherever the client left."""
+
+    def __init__(self, pieces: AsyncGenerator[bytes], media_type: str) -> None:
+        super().__init__(pieces, media_type=media_type, headers={"cache-control": "no-cache"})
+        self._pieces = pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._pieces):
+            await super().__call__(scope, receive, send)
+
+
+async def _guarded(first: list[Any], rest: AsyncGenerator[Any]) -> AsyncGenerator[Any]:
     """Pass events on; an error in the middle becomes a last event `{"error": …}`, as the status has been sent."""
     try:
-        async for event in events:
-            yield event
+        async with aclosing(rest):
+            for event in first:
+                yield event
+            async for event in rest:
+                yield event
     except EdgeError as error:
         yield {"error": error.to_dict()}
     except Exception as error:
@@ -52,61 +95,37 @@ async def _guarded(events: AsyncIterator[Any]) -> AsyncIterator[Any]:
         yield {"error": unexpected(error).to_dict()}
 
 
-async def _after_first(events: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def _after_first(events: AsyncGenerator[Any]) -> AsyncGenerator[Any]:
     """Wait for the first event, so that an error before it is an ordinary error response."""
-    iterator = aiter(events)
     try:
-        first = await anext(iterator)
+        return _guarded([await anext(events)], events)
     except StopAsyncIteration:
-        return _guarded(_chain([], iterator))
-    return _guarded(_chain([first], iterator))
+        return _guarded([], events)
 
 
-async def _chain(first: list[Any], rest: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    try:
-        for event in first:
-            yield event
-        async for event in rest:
-            yield event
-    finally:
-        close = getattr(rest, "aclose", None)
-        if close is not None:
-            await close()
-
-
-async def sse(events: AsyncIterator[Any]) -> Response:
+async def sse(events: AsyncGenerator[Any]) -> Response:
     """Stream events as Workers AI does: `data: {…}` lines, then `data: [DONE]`."""
     source = await _after_first(events)
 
-    async def lines() -> AsyncIterator[bytes]:
-        try:
+    async def lines() -> AsyncGenerator[bytes]:
+        async with aclosing(source):
             async for event in source:
                 yield b"data: " + to_json(event) + b"\n\n"
             yield b"data: [DONE]\n\n"
-        finally:
-            await _close(source)
 
-    return StreamingResponse(lines(), media_type="text/event-stream", headers={"cache-control": "no-cache"})
+    return _Stream(lines(), "text/event-stream")
 
 
-async def ndjson(events: AsyncIterator[Any]) -> Response:
+async def ndjson(events: AsyncGenerator[Any]) -> Response:
     """Stream events as lines of JSON."""
     source = await _after_first(events)
 
-    async def lines() -> AsyncIterator[bytes]:
-        try:
+    async def lines() -> AsyncGenerator[bytes]:
+        async with aclosing(source):
             async for event in source:
                 yield to_json(event) + b"\n"
-        finally:
-            await _close(source)
 
-    return StreamingResponse(lines(), media_type="application/x-ndjson", headers={"cache-control": "no-cache"})
-
-
-async def _close(source: AsyncIterator[Any]) -> None:
-    close = getattr(source, "aclose", None)
-    if close is not None:
-        await close()
+    return _Stream(lines(), "application/x-ndjson")
 
 
 def unexpected(error: Exception) -> EdgeError:
@@ -130,7 +149,11 @@ async def read_json(request: Request, *, limit: int = 100 * 1024 * 1024) -> Any:
         body += piece
         if len(body) > limit:
             raise UsageError(
-                f"The request body is larger than {limit} bytes.", code="too_large", cf_code=3006, status=413
+                f"The request body is larger than {limit} bytes.",
+                hint="Send it in several smaller requests.",
+                code="too_large",
+                cf_code=3006,
+                status=413,
             )
     if not body.strip():
         return {}
@@ -138,5 +161,9 @@ async def read_json(request: Request, *, limit: int = 100 * 1024 * 1024) -> Any:
         return orjson.loads(bytes(body))
     except orjson.JSONDecodeError as error:
         raise UsageError(
-            f"The request body is not valid JSON: {error}.", code="invalid_json", cf_code=5006, status=400
+            f"The request body is not valid JSON: {error}.",
+            hint="Send one JSON object in UTF-8; most libraries do so with a `json=` option.",
+            code="invalid_json",
+            cf_code=5006,
+            status=400,
         ) from error

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from edgecli.envelope import ok, read_json, sse
+from edgecli.envelope import ok, read_json, sse, while_connected
 from edgecli.errors import UsageError
 from edgecli.models.schema import Task
 
@@ -39,7 +39,7 @@ async def run(request: Request) -> Response:
         )
     service = _service(request)
     model: str = request.path_params["model"]
-    response = await _answer(service, model, inputs)
+    response = await while_connected(request, _answer(service, model, inputs))
     response.headers["cf-ai-req-id"] = str(uuid.uuid4())
     return response
 

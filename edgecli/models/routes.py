@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
 from starlette.requests import Request
@@ -62,9 +63,10 @@ async def pull(request: Request) -> Response:
         models = [spec.requested_id or spec.id for spec in service.required(request.app.state.runtime.project)]
     steps = service.pull(models, offline=body.get("offline") is True)
 
-    async def events() -> AsyncIterator[dict[str, Any]]:
-        async for step in steps:
-            yield step.to_dict()
+    async def events() -> AsyncGenerator[dict[str, Any]]:
+        async with aclosing(steps):
+            async for step in steps:
+                yield step.to_dict()
 
     return await ndjson(events())
 
@@ -79,7 +81,7 @@ async def remove(request: Request) -> Response:
     """`{"model": id}`."""
     model = (await _object(request)).get("model")
     if not isinstance(model, str) or not model:
-        raise UsageError(f"`model` is {model!r}; a model id was expected.")
+        raise UsageError(f"`model` is {model!r}; a model id was expected.", hint='Send `{"model": "@cf/baai/bge-m3"}`.')
     return ok((await _service(request).remove(model)).to_dict())
 
 
@@ -90,14 +92,18 @@ def _service(request: Request) -> ModelsService:
 def _asked(request: Request, name: str) -> str:
     value = request.query_params.get(name, "").strip()
     if not value:
-        raise UsageError(f"`{request.url.path}` needs the query parameter `{name}`.")
+        raise UsageError(
+            f"`{request.url.path}` needs the query parameter `{name}`.", hint=f"Add `?{name}=…` to the path."
+        )
     return value
 
 
 async def _object(request: Request) -> dict[str, Any]:
     body = await read_json(request, limit=1 << 20)
     if not isinstance(body, dict):
-        raise UsageError("The request body must be a JSON object.")
+        raise UsageError(
+            f"The request body is a JSON {type(body).__name__}; an object was expected.", hint="Send `{…}`."
+        )
     return cast("dict[str, Any]", body)
 
 
@@ -106,5 +112,8 @@ def _ids(body: dict[str, Any]) -> list[str] | None:
     if models is None:
         return None
     if not isinstance(models, list) or not all(isinstance(each, str) for each in cast("list[Any]", models)):
-        raise UsageError(f"`models` is {models!r}; a list of model ids was expected.")
+        raise UsageError(
+            f"`models` is {models!r}; a list of model ids was expected.",
+            hint='Send `{"models": ["@cf/baai/bge-m3"]}`, or null for those that the project needs.',
+        )
     return cast("list[str]", models)

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from edgecli.envelope import ndjson, ok, read_json, sse
+from edgecli.envelope import ndjson, ok, read_json, sse, while_connected
 from edgecli.rag.schema import AskRequest, IngestRequest, QueryRequest, parse
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ async def query(request: Request) -> Response:
 async def ask(request: Request) -> Response:
     runtime: Runtime = request.app.state.runtime
     body: AskRequest = parse(AskRequest, await read_json(request))
+    return await while_connected(request, _answer(runtime, body))
+
+
+async def _answer(runtime: Runtime, body: AskRequest) -> Response:
     if body.stream:
         return await sse(runtime.answers.stream(body))
     return ok((await runtime.answers.ask(body)).model_dump())

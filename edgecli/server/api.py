@@ -72,10 +72,21 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path
     if error.status_code == 404:
-        return failure(NotFoundError(f"No route for `{path}`.", code="no_route", cf_code=7000), path=path)
+        missing = NotFoundError(
+            f"No route for `{path}`.",
+            hint="Cloudflare's paths are `/client/v4/accounts/<any id>/ai/run/<model>` and "
+            "`/client/v4/accounts/<any id>/vectorize/v2/indexes`.",
+            code="no_route",
+            cf_code=7000,
+        )
+        return failure(missing, path=path)
     if error.status_code == 405:
         problem = UsageError(
-            f"`{path}` does not take {request.method}.", code="method_not_allowed", cf_code=7001, status=405
+            f"`{path}` does not take {request.method}.",
+            hint=f"It takes {allowed}." if (allowed := (error.headers or {}).get("Allow")) else None,
+            code="method_not_allowed",
+            cf_code=7001,
+            status=405,
         )
         return failure(problem, path=path)
     return failure(UsageError(str(error.detail), status=error.status_code), path=path)

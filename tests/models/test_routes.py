@@ -119,7 +119,7 @@ def test_offline_is_honoured(client: TestClient) -> None:
         ("GET", "/edge/models/show", None, "needs the query parameter `model`"),
         ("GET", "/edge/models/search?q=%20", None, "needs the query parameter `q`"),
         ("POST", "/edge/models/pull", {"models": "@my/g"}, "a list of model ids was expected"),
-        ("POST", "/edge/models/pull", ["@my/g"], "must be a JSON object"),
+        ("POST", "/edge/models/pull", ["@my/g"], "an object was expected"),
         ("POST", "/edge/models/remove", {"model": 7}, "`model` is 7"),
     ],
 )

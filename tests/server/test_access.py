@@ -121,7 +121,9 @@ def test_what_does_not_exist_has_cloudflares_envelope(local: TestClient) -> None
     body = local.get("/client/v4/nothing").json()
     assert (body["success"], body["result"], body["messages"], body["errors"][0]["code"]) == (False, None, [], 7000)
     assert local.get(INDEXES + "/").status_code == 404
-    assert local.patch(INDEXES).status_code == 405
+    wrong = local.patch(INDEXES)
+    assert wrong.status_code == 405
+    assert "POST" in wrong.json()["errors"][0]["edge"]["hint"]
     answer = local.post(INDEXES, content=b"{")
     assert (answer.status_code, answer.json()["success"]) == (400, False)
     assert local.post("/client/v4/accounts/a/ai/run/@cf/nobody/nothing", json={}).json()["result"] == {}
