@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
+from edgecli import __version__
 from edgecli.errors import StateError, UpstreamError, error_from_dict
-from edgecli.state import ServerInfo, StatePaths, read_server
+from edgecli.state import (
+    LOCK_POLL_SECONDS,
+    LOCK_WAIT_SECONDS,
+    ServerInfo,
+    StatePaths,
+    process_alive,
+    read_owner,
+    read_server,
+)
 
 if TYPE_CHECKING:
     from edgecli.config.project import Project
@@ -124,11 +134,11 @@ class Client:
     @classmethod
     def connect(cls, project: Project, *, verbose: bool = False) -> Client:
         """Return a client of the project's running server, or of the app in this process."""
-        server = read_server(StatePaths(project.state_dir))
+        server = _starting_server(StatePaths(project.state_dir))
         if server is not None:
             transport = HttpTransport(server)
             if transport.reachable():
-                _same_environment(project, server)
+                _check_same(project, server)
                 return cls(transport, server.token, warm=True)
         from edgecli.inprocess import InProcessTransport
 
@@ -198,7 +208,34 @@ class Client:
         return self._transport.send(method, target, headers, content)
 
 
-def _same_environment(project: Project, server: ServerInfo) -> None:
+def _starting_server(paths: StatePaths) -> ServerInfo | None:
+    """Return the project's server; wait for one that has the state and does not listen yet."""
+    deadline = time.monotonic() + LOCK_WAIT_SECONDS
+    while True:
+        server = read_server(paths)
+        owner = None if server else read_owner(paths)
+        starts = owner is not None and owner.command == "edgecli serve" and process_alive(owner.pid)
+        if server is not None or not starts or time.monotonic() >= deadline:
+            return server
+        time.sleep(LOCK_POLL_SECONDS)
+
+
+def _check_same(project: Project, server: ServerInfo) -> None:
+    """Raise StateError if the server is not the one that this project and this edgecli would start."""
+    again = "End that server and start it again with `edgecli serve`."
+    if server.version != __version__:
+        raise StateError(
+            f"The running server (process {server.pid}) is edgecli {server.version}, this is {__version__}.",
+            hint=again,
+            code="other_version",
+        )
+    if project.config_path is not None and server.config != str(project.config_path.resolve()):
+        raise StateError(
+            f"The running server (process {server.pid}) has read `{server.config}`, "
+            f"this command asks for `{project.config_path}`.",
+            hint=f"Use that file, or end that server and start it with `edgecli serve --config {project.config_path}`.",
+            code="other_configuration",
+        )
     if project.env != server.env:
         command = f"edgecli serve --env {project.env}" if project.env else "edgecli serve"
         raise StateError(

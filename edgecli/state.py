@@ -47,6 +47,8 @@ class ServerInfo:
     token: str
     version: str
     env: str | None
+    config: str | None = None
+    """The configuration file that it has read."""
 
 
 class StatePaths:

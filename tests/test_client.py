@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from edgecli import __version__
 from edgecli.client import Client, HttpTransport
 from edgecli.config import load_project
 from edgecli.config.project import Project
@@ -281,19 +282,45 @@ def test_an_event_comes_whole_however_it_is_cut(far_side: Serve, ending: bytes) 
     assert list(far_side(dribble).events("GET", "/x")) == [{"text": "退款"}, {"n": 2}]
 
 
-def test_a_server_of_another_environment_is_not_used(empty_project: Project) -> None:
-    paths = StatePaths(empty_project.state_dir)
-    paths.directory.mkdir(parents=True)
+@pytest.fixture
+def announced(empty_project: Project) -> Iterator[dict[str, Any]]:
+    """What `server.json` would hold if a server of the project ran in this process, where somebody listens."""
+    StatePaths(empty_project.state_dir).directory.mkdir(parents=True)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        info: dict[str, Any] = {
+        yield {
             "address": f"http://127.0.0.1:{listener.getsockname()[1]}",
             "pid": os.getpid(),
             "token": "t",
-            "version": "0",
-            "env": "staging",
+            "version": __version__,
+            "env": None,
+            "config": str((empty_project.root / "wrangler.toml").resolve()),
         }
-        write_atomically(paths.server, json.dumps(info))
-        with pytest.raises(StateError, match="staging") as caught:
-            Client.connect(empty_project)
-    assert caught.value.code == "other_environment"
-    assert caught.value.hint == "End that server, or start it with `edgecli serve`."
+
+
+@pytest.mark.parametrize(
+    ("difference", "code"),
+    [
+        ({"env": "staging"}, "other_environment"),
+        ({"version": "0.0.0"}, "other_version"),
+        ({"config": "elsewhere/wrangler.toml"}, "other_configuration"),
+    ],
+)
+def test_a_server_of_another_kind_is_not_used(
+    empty_project: Project, announced: dict[str, Any], difference: dict[str, str], code: str
+) -> None:
+    write_atomically(StatePaths(empty_project.state_dir).server, json.dumps(announced | difference))
+    with pytest.raises(StateError, match=next(iter(difference.values()))) as caught:
+        Client.connect(empty_project)
+    assert caught.value.code == code
+    assert "edgecli serve" in (caught.value.hint or "")
+
+
+def test_a_server_that_starts_is_waited_for(empty_project: Project, announced: dict[str, Any]) -> None:
+    paths = StatePaths(empty_project.state_dir)
+    owner = {"pid": os.getpid(), "command": "edgecli serve", "since": "now"}
+    write_atomically(paths.owner, json.dumps(owner))
+    later = threading.Timer(0.3, write_atomically, (paths.server, json.dumps(announced)))
+    later.start()
+    with Client.connect(empty_project) as client:
+        assert client.warm
+    later.join()

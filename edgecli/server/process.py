@@ -115,12 +115,14 @@ async def _serve(
     shown = "localhost" if host == "127.0.0.1" else f"[{host}]" if ":" in host else host
     bound_port = listener.getsockname()[1]
     address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host if ':' not in host else f'[{host}]'}"
-    info = ServerInfo(f"{address}:{bound_port}", os.getpid(), runtime.token, __version__, runtime.project.env)
+    project = runtime.project
+    config = str(project.config_path.resolve()) if project.config_path else None
+    info = ServerInfo(f"{address}:{bound_port}", os.getpid(), runtime.token, __version__, project.env, config)
     warming: asyncio.Task[None] | None = None
     try:
         write_atomically(paths.server, jsonlib.dumps(asdict(info)))
         if json:
-            console.print_ndjson({"address": info.address, "pid": info.pid, "project": str(runtime.project.root)})
+            console.print_ndjson({"address": info.address, "pid": info.pid, "project": str(project.root)})
         else:
             console.write(f"Ready on http://{shown}:{bound_port}\n")
         warming = asyncio.create_task(_warm(runtime)) if warm else None

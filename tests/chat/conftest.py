@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from edgecli import __version__
 from tests.chat.far_side import FarSide
 from tests.chat.terminal import Terminal
 
@@ -37,8 +38,9 @@ def talk(tmp_path: Path, far_side: FarSide, monkeypatch: pytest.MonkeyPatch) -> 
         "address": f"http://127.0.0.1:{far_side.port}",
         "pid": os.getpid(),
         "token": "secret",
-        "version": "0",
+        "version": __version__,
         "env": None,
+        "config": str((root / "wrangler.toml").resolve()),
     }
     (root / ".edgecli" / "server.json").write_text(json.dumps(server), encoding="utf-8")
     monkeypatch.setenv("EDGECLI_HOME", str(tmp_path / "home"))
