@@ -87,7 +87,7 @@ def _inputs(prompt: str | None, given: str | None, system: str | None, *, genera
         raise UsageError("Both the prompt and --input are to come from stdin.", hint="Give one of them in place.")
     inputs = _parse_input(given) if given is not None else {}
     if prompt == "-" or (prompt is None and given is None and not sys.stdin.isatty()):
-        prompt = sys.stdin.read()
+        prompt = _read_stdin()
     if prompt is None and given is None:
         raise UsageError("There is no prompt.", hint='Give one: `edgecli ai run MODEL "…"`, or --input with JSON.')
     if not generates:
@@ -104,11 +104,16 @@ def _parse_input(given: str) -> dict[str, Any]:
     source = given
     try:
         if given == "-":
-            source = sys.stdin.read()
+            source = _read_stdin()
         elif given.startswith("@"):
             source = Path(given[1:]).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"The file `{given[1:]}` of --input cannot be read: {error}.") from error
+    except OSError as error:
+        raise UsageError(
+            f"The file `{given[1:]}` of --input cannot be read: {error.strerror or error}.",
+            hint="Give --input @FILE a file that exists, or `-` for stdin.",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise _not_utf8(f"The file `{given[1:]}` of --input") from error
     try:
         inputs: Any = json.loads(source)
     except ValueError as error:
@@ -119,6 +124,21 @@ def _parse_input(given: str) -> dict[str, Any]:
     if not isinstance(inputs, dict):
         raise UsageError(f"--input holds a JSON {type(inputs).__name__}, an object is needed.")
     return inputs
+
+
+def _read_stdin() -> str:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _not_utf8("What `-` reads, stdin,") from error
+
+
+def _not_utf8(what: str) -> UsageError:
+    return UsageError(
+        f"{what} is not UTF-8 text.",
+        hint="Convert it first, for example with `iconv -f GB18030 -t UTF-8`.",
+        code="bad_encoding",
+    )
 
 
 def _show_stream(path: str, inputs: dict[str, Any], timer: _Timer) -> dict[str, Any] | None:

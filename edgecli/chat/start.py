@@ -55,9 +55,8 @@ def start_chat(
 
 
 def _longest_answer(project: Project, index: str | None) -> int:
-    from edgecli.config.settings import GenerationSettings
-
     if index is not None:
         return project.settings.rag.max_tokens
-    configured = project.settings.generation.max_tokens
-    return ANSWER_TOKENS if configured == GenerationSettings().max_tokens else configured
+    origin = project.origins.get("edgecli.generation.max_tokens")
+    said = origin is not None and origin.kind != "default"
+    return project.settings.generation.max_tokens if said else ANSWER_TOKENS

@@ -69,9 +69,14 @@ def remove(model: ModelArgument, yes: YesOption = False) -> None:
     """Delete a model's files; what other models hold stays."""
     if not yes:
         if not console.is_terminal():
-            raise UsageError(f"`{model}` is not removed without being asked.", hint="Add --yes.")
+            raise UsageError(
+                f"Removing `{model}` wants a confirmation, and there is no terminal to ask on.",
+                hint="Add --yes.",
+                code="needs_confirmation",
+            )
         if not console.confirm(f"Delete the files of {model}?"):
-            raise typer.Abort
+            console.note("Nothing was removed.")
+            raise typer.Exit(ExitCode.FAILED)
     _show(_call("POST", "/edge/models/remove", json={"model": model}), display.show_removed)
 
 

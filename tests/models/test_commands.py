@@ -109,9 +109,10 @@ def test_on_a_terminal_a_removal_asks_and_a_pull_draws(cli: Run, tmp_path: Path)
     remove = terminal("remove", "@my/one")
     remove.expect("Delete the files of @my/one")
     remove.sendline("n")
+    remove.expect("Nothing was removed")
     remove.expect(pexpect.EOF)
     remove.close()
-    assert remove.exitstatus == 130
+    assert remove.exitstatus == 1
     assert cli("models", "path", "@my/one").returncode == 0
 
 
