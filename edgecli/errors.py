@@ -16,7 +16,6 @@ Every error that a user can meet is an `EdgeError`. It knows how each side shows
 
 from __future__ import annotations
 
-import difflib
 import enum
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -147,6 +146,8 @@ def error_from_dict(body: dict[str, Any], *, status: int) -> EdgeError:
 
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:
     """Return up to `count` of the `known` names that look most like `name`, best first."""
+    import difflib
+
     names = list(known)
     lowered = {candidate.lower(): candidate for candidate in names}
     close = difflib.get_close_matches(name.lower(), list(lowered), n=count, cutoff=0.6)

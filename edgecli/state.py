@@ -6,7 +6,6 @@ process talks to the owner if that is a server, or says who holds it.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sqlite3
@@ -14,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -188,6 +186,8 @@ class Database:
     """`edge.db`: one connection in one thread, write-ahead log, named migrations."""
 
     def __init__(self, path: Path) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
         self.path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="edge.db")
         self._connection = self._thread.submit(self._open).result()
@@ -228,6 +228,8 @@ class Database:
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in the database's thread, inside one transaction; an exception rolls it back."""
+        import asyncio
+
         return await asyncio.wrap_future(self._thread.submit(self._transaction, work))
 
     def run_sync(self, work: Callable[[sqlite3.Connection], T]) -> T:
