@@ -12,8 +12,10 @@ import pytest
 from edgecli.ai.engines.onnx import OnnxEmbedding
 from edgecli.ai.engines.sentence_transformers import SentenceTransformersEmbedding
 from edgecli.errors import EngineError
+from edgecli.models.catalog import Catalog
 from edgecli.models.onnx_export import _import_path, export
 from edgecli.models.schema import PullCancelled
+from edgecli.models.store import Store
 
 
 def test_an_export_that_nobody_wants_any_more_ends(tmp_path: Path) -> None:
@@ -33,6 +35,11 @@ def test_an_export_that_nobody_wants_any_more_ends(tmp_path: Path) -> None:
 
 def test_the_worker_finds_this_package() -> None:
     assert (Path(_import_path()[0]) / "edgecli" / "models" / "onnx_export_worker.py").is_file()
+
+
+@pytest.fixture(scope="module")
+def embedding_folder(edgecli_home: Path) -> Path:
+    return Store(edgecli_home / "models").get(Catalog.load().resolve("@edge/all-minilm-l6-v2")).path
 
 
 @pytest.fixture(scope="module")
