@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,10 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and their children inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 STARTER_MODELS = ("@edge/all-minilm-l6-v2", "@edge/smollm2-135m-instruct")
 
