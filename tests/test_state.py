@@ -1,4 +1,5 @@
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -51,7 +52,11 @@ def test_a_killed_holder_leaves_the_state_free(tmp_path: Path, holder: subproces
     holder.wait()
     state = State(tmp_path / "state")
     state.acquire(wait=5)
+    owner = read_owner(state.paths)
+    assert owner is not None
+    assert owner.pid == os.getpid()
     state.close()
+    assert read_owner(state.paths) is None
 
 
 def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
