@@ -18,18 +18,25 @@ if TYPE_CHECKING:
 log = logging.getLogger("edgecli.ai")
 
 
-def load_generation(spec: ModelSpec, path: Path, settings: Settings) -> GenerationEngine:
+async def load_generation(spec: ModelSpec, path: Path, settings: Settings, *, verbose: bool) -> GenerationEngine:
     """Load a text generation model from its folder. Raises EngineError."""
     if spec.engine != "llama_cpp":
         raise not_available(spec)
-    from edgecli.ai.engines.llama_cpp import LlamaCppGeneration
+    from edgecli.ai.engines.llama_cpp.options import LoadOptions
+    from edgecli.ai.engines.llama_cpp.process import ModelProcess
 
     wanted = settings.generation
-    return LlamaCppGeneration(
-        path,
-        context=wanted.context,
-        gpu_layers=wanted.gpu_layers,
-        threads=wanted.threads or settings.threads or None,
+    return await ModelProcess.start(
+        LoadOptions(
+            path=str(path),
+            context=wanted.context,
+            cells=wanted.cells,
+            slots=wanted.slots,
+            gpu_layers=wanted.gpu_layers,
+            kv_type=wanted.kv_type,
+            threads=wanted.threads or settings.threads,
+            verbose=verbose,
+        )
     )
 
 

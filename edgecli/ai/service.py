@@ -1,16 +1,18 @@
-"""Workers AI: run a model on inputs. Engines are loaded at first use and stay until `close`."""
+"""Workers AI: run a model on inputs. Engines are loaded at first use and stay for a while: see `pool.py`."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgecli.ai.choice import check_task, load_embedding, load_generation, not_available
-from edgecli.ai.hosting import EngineHost
+from edgecli.ai.describe import describe
+from edgecli.ai.embedding_host import EmbeddingHost
+from edgecli.ai.limits import Limits
+from edgecli.ai.pool import Entry, Pool
 from edgecli.models.schema import InstalledModel, ModelSpec, Task
 
 if TYPE_CHECKING:
@@ -51,12 +53,11 @@ class AiService:
     def __init__(self, models: Models, settings: Settings, *, verbose: bool = False) -> None:
         self._models = models
         self.settings = settings
-        self._generation: dict[str, EngineHost[GenerationEngine]] = {}
-        self._embedding: dict[str, EngineHost[EmbeddingEngine]] = {}
-        if verbose:
-            from edgecli.ai.engines.gguf_model import show_messages
-
-            show_messages()
+        self._verbose = verbose
+        self._generation: Pool[GenerationEngine] = Pool(settings.keep_alive)
+        self._embedding: Pool[EmbeddingHost] = Pool(settings.keep_alive)
+        wanted = settings.generation
+        self.limits = Limits(slots=wanted.slots, queue=wanted.queue, seconds=wanted.timeout)
 
     def spec(self, model: str) -> ModelSpec:
         """Return the model that runs for an id, stand-ins followed. Raises NotFoundError."""
@@ -66,20 +67,20 @@ class AiService:
         """Run a model and return Workers AI's `result`.
 
         Raises UsageError for inputs that do not fit the task, NotFoundError for a model that is unknown or
-        not pulled, EngineError if it cannot run.
+        not pulled, EngineError if it cannot run, LimitError if too many requests wait.
         """
         spec = self.spec(model)
         if spec.task is Task.TEXT_GENERATION:
-            return await self._generate_whole(spec, inputs)
+            return await self._generate_whole(model, inputs)
         if spec.task is Task.TEXT_EMBEDDINGS:
             return await self._embed_inputs(spec, inputs)
         raise not_available(spec)
 
-    async def _generate_whole(self, spec: ModelSpec, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    async def _generate_whole(self, model: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         from edgecli.ai.tasks import text_generation
 
         texts: list[str] = []
-        async with aclosing(self._pieces(spec, inputs)) as pieces:
+        async with aclosing(self.generate(model, self._request(inputs))) as pieces:
             async for piece in pieces:
                 texts.append(piece.text)
                 if piece.usage is not None:
@@ -90,56 +91,66 @@ class AiService:
         from edgecli.ai.tasks import text_embeddings
 
         checked = text_embeddings.read_input(inputs)
-        host = self._embedding_host(spec)
-        vectors = await host.call(lambda engine: engine.embed(checked.text, pooling=checked.pooling))
-        engine = await host.engine()
+        async with self._embedding.use(self._embedding_entry(spec)) as host:
+            vectors = await host.embed(checked.text, checked.pooling)
+            engine = await host.engine()
         return text_embeddings.result(vectors, checked.pooling or engine.pooling)
 
     async def stream(self, model: str, inputs: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any]]:
         """Yield the events of a text generation as on the wire: `{"response": "…"}`, the last with `usage`.
 
-        Closing the iterator ends the generation within one token. Raises as `run` does, before the first.
+        Closing the iterator ends the generation within one step. Raises as `run` does, before the first.
         """
         from edgecli.ai.tasks import text_generation
 
-        spec = self.spec(model)
-        check_task(spec, Task.TEXT_GENERATION)
-        async with aclosing(self._pieces(spec, inputs)) as pieces:
+        async with aclosing(self.generate(model, self._request(inputs))) as pieces:
             async for piece in pieces:
                 if piece.text:
                     yield text_generation.text_event(piece.text)
                 if piece.usage is not None:
                     yield text_generation.last_event(piece.usage)
 
-    async def _pieces(self, spec: ModelSpec, inputs: Mapping[str, Any]) -> AsyncGenerator[Piece]:
-        request = self._request(inputs)
-        pieces = self._generation_host(spec).iterate(lambda engine, cancelled: engine.generate(request, cancelled))
-        async with aclosing(pieces):
-            async for piece in pieces:
-                yield piece
+    async def generate(
+        self, model: str, request: GenerationRequest, *, keep_alive: float | None = None, waiting: bool = True
+    ) -> AsyncGenerator[Piece]:
+        """Yield an answer piece by piece, the last piece with reason and usage.
+
+        Closing the iterator ends the generation within one step. Raises as `run` does, before the first piece;
+        LimitError, code `timeout`, also later. `keep_alive` is how long the model stays after, in seconds; without
+        `waiting` the request is refused unless it can run at once.
+        """
+        entry = self._generation_entry(self.spec(model))
+        with self.limits.place(entry.spec.id, waiting=waiting) as deadline:
+            async with (
+                self._generation.use(entry, keep_alive) as engine,
+                aclosing(engine.generate(request)) as pieces,
+            ):
+                while (piece := await deadline.wait_for(anext(pieces, None))) is not None:
+                    yield piece
 
     async def embed(self, model: str, texts: Sequence[str], pooling: str | None = None) -> Vectors:
         """Return one vector a text, `(n, d)` float32. However many texts; an empty one is allowed."""
-        host = self._embedding_host(self.spec(model))
-        return await host.call(lambda engine: engine.embed(texts, pooling=pooling))
+        async with self._embedding.use(self._embedding_entry(self.spec(model))) as host:
+            return await host.embed(texts, pooling)
 
     async def embedding_engine(self, model: str) -> EmbeddingEngine:
         """Return the engine of an embedding model, loaded: for its dimensions, limits and token offsets."""
-        return await self._embedding_host(self.spec(model)).engine()
+        async with self._embedding.use(self._embedding_entry(self.spec(model))) as host:
+            return await host.engine()
 
     async def count_tokens(self, model: str, texts: Sequence[str]) -> list[int]:
         """Return the length of each text in the tokens of a model of either task."""
         spec = self.spec(model)
         if spec.task is Task.TEXT_EMBEDDINGS:
-            engine = await self._embedding_host(spec).engine()
+            engine = await self.embedding_engine(model)
             return await asyncio.to_thread(engine.count_tokens, texts)
-        generation = await self._generation_host(spec).engine()
-        return await asyncio.to_thread(generation.count_tokens, texts)
+        async with self._generation.use(self._generation_entry(spec)) as generation:
+            return await generation.count_tokens(texts)
 
     async def count_prompt(self, model: str, inputs: Mapping[str, Any]) -> int:
         """Return how many tokens a text generation's prompt has, the chat template's own included."""
-        engine = await self._generation_host(self.spec(model)).engine()
-        return await asyncio.to_thread(engine.count_prompt, self._request(inputs))
+        async with self._generation.use(self._generation_entry(self.spec(model))) as engine:
+            return await engine.count_prompt(self._request(inputs))
 
     def _request(self, inputs: Mapping[str, Any]) -> GenerationRequest:
         from edgecli.ai.tasks import text_generation
@@ -149,68 +160,63 @@ class AiService:
             text_generation.read_input(inputs), max_tokens=wanted.max_tokens, temperature=wanted.temperature
         )
 
-    async def warm(self, model: str) -> dict[str, Any]:
-        """Load a model now and return what `describe` says of it."""
+    async def load(self, model: str, *, keep_alive: float | None = None) -> dict[str, Any]:
+        """Load a model now and return what `describe` says of it. Raises as `run` does."""
         spec = self.spec(model)
-        host = self._generation_host(spec) if spec.task is Task.TEXT_GENERATION else self._embedding_host(spec)
-        await host.engine()
+        if spec.task is Task.TEXT_GENERATION:
+            async with self._generation.use(self._generation_entry(spec), keep_alive):
+                pass
+        else:
+            async with self._embedding.use(self._embedding_entry(spec), keep_alive) as host:
+                await host.engine()
         return self.describe(model)
+
+    async def unload(self, model: str) -> bool:
+        """Unload a model, whoever uses it; tell whether it was loaded."""
+        spec = self.spec(model)
+        pool = self._generation if spec.task is Task.TEXT_GENERATION else self._embedding
+        return await pool.unload(spec.id)
 
     def describe(self, model: str) -> dict[str, Any]:
         """Return what is known of a model: its id, task and engine, and where it runs if it is loaded."""
-        return self._describe(self.spec(model))
+        spec = self.spec(model)
+        entries = [*self._generation.loaded(), *self._embedding.loaded()]
+        return describe(spec, next((entry for entry in entries if entry.spec.id == spec.id), None))
 
-    def loaded(self) -> list[dict[str, Any]]:
-        """Return what `describe` says of each loaded model."""
-        hosts = [*self._generation.items(), *self._embedding.items()]
-        return [self._describe(self.spec(model)) for model, host in hosts if host.loaded is not None]
+    async def loaded(self) -> list[dict[str, Any]]:
+        """Return what `describe` says of each loaded model, and how busy it is."""
+        found: list[dict[str, Any]] = []
+        for entry in self._generation.loaded():
+            facts = describe(entry.spec, entry)
+            if (engine := entry.loaded) is not None:
+                facts["activity"] = await engine.statistics()
+            found.append(facts)
+        return found + [describe(entry.spec, entry) for entry in self._embedding.loaded()]
 
-    def _describe(self, spec: ModelSpec) -> dict[str, Any]:
-        facts: dict[str, Any] = {
-            "id": spec.id,
-            "name": spec.display_name,
-            "task": str(spec.task),
-            "engine": spec.engine,
-            "loaded": False,
-            "device": None,
-            "layers": None,
-            "context": spec.context,
-        }
-        if spec.id in self._generation and (generation := self._generation[spec.id].loaded) is not None:
-            layers = dict(zip(("gpu", "total"), generation.gpu_layers, strict=True))
-            facts |= {"engine": generation.name, "device": generation.device, "loaded": True}
-            facts |= {"layers": layers, "context": generation.context}
-        if spec.id in self._embedding and (embedding := self._embedding[spec.id].loaded) is not None:
-            facts |= {"engine": embedding.name, "device": embedding.device, "loaded": True}
-            facts |= {"context": embedding.max_tokens, "dimensions": embedding.dimensions}
-        return facts
-
-    def _generation_host(self, spec: ModelSpec) -> EngineHost[GenerationEngine]:
+    def _generation_entry(self, spec: ModelSpec) -> Entry[GenerationEngine]:
         check_task(spec, Task.TEXT_GENERATION)
-        return self._host(self._generation, spec, load_generation)
+        return self._generation.entry(spec, partial(self._load_generation, spec))
 
-    def _embedding_host(self, spec: ModelSpec) -> EngineHost[EmbeddingEngine]:
+    def _embedding_entry(self, spec: ModelSpec) -> Entry[EmbeddingHost]:
         check_task(spec, Task.TEXT_EMBEDDINGS)
-        return self._host(self._embedding, spec, load_embedding)
+        return self._embedding.entry(spec, partial(self._load_embedding, spec))
 
-    def _host(
-        self,
-        hosts: dict[str, EngineHost[Any]],
-        spec: ModelSpec,
-        load: Callable[[ModelSpec, Path, Settings], Any],
-    ) -> EngineHost[Any]:
-        if spec.id not in hosts:
-            # The files are looked for at load time: a model that was missing may have been pulled since.
-            hosts[spec.id] = EngineHost(partial(self._load, spec, load), name=spec.id.rsplit("/", 1)[-1])
-        return hosts[spec.id]
+    # The files are looked for at load time: a model that was missing may have been pulled since.
 
-    def _load(self, spec: ModelSpec, load: Callable[[ModelSpec, Path, Settings], Any]) -> Any:
-        return load(spec, self._models.store.get(spec).path, self.settings)
+    async def _load_generation(self, spec: ModelSpec) -> GenerationEngine:
+        return await load_generation(spec, self._models.store.get(spec).path, self.settings, verbose=self._verbose)
+
+    async def _load_embedding(self, spec: ModelSpec) -> EmbeddingHost:
+        path = self._models.store.get(spec).path
+        host = EmbeddingHost(partial(load_embedding, spec, path, self.settings), name=spec.id.rsplit("/", 1)[-1])
+        try:
+            await host.engine()
+        except BaseException:
+            await host.close()
+            raise
+        return host
 
     async def close(self) -> None:
-        """End all engines and their threads."""
-        hosts = [*self._generation.values(), *self._embedding.values()]
-        self._generation.clear()
-        self._embedding.clear()
-        for host in hosts:
-            await host.close()
+        """End all engines, their threads and processes."""
+        await self._generation.close()
+        await self._embedding.close()

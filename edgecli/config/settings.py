@@ -47,6 +47,18 @@ class GenerationSettings:
         minimum=0,
         maximum=10_000_000,
     )
+    slots: int = _setting(8, "Requests that run at once.", minimum=1, maximum=120)
+    queue: int = _setting(64, "Requests that may wait; more are refused with 429.", minimum=0, maximum=100_000)
+    cells: int = _setting(
+        0,
+        "Tokens of the KV cache, of all requests together; 0 is what memory allows.",
+        minimum=0,
+        maximum=100_000_000,
+    )
+    kv_type: Literal["f16", "q8_0"] = _setting(
+        "f16", "Precision of the KV cache; q8_0 takes half the memory.", choices=("f16", "q8_0")
+    )
+    timeout: float = _setting(600.0, "Seconds that a request may take; 0 is any.", minimum=0, maximum=1_000_000)
     gpu_layers: int = _setting(
         -1, "Layers of the model to put on the GPU; -1 is all that it takes.", minimum=-1, maximum=10_000
     )
@@ -123,6 +135,9 @@ class Settings:
     offline: bool = _setting(False, "Never use the network.")
     state_dir: str = _setting(".edgecli", "Folder of indexes and logs, relative to this file.")
     threads: int = _setting(0, "Processor threads to use; 0 is all cores.", minimum=0, maximum=1024)
+    keep_alive: float = _setting(
+        1800.0, "Seconds that a model stays loaded after its last use; -1 is for ever.", minimum=-1, maximum=100_000_000
+    )
     models: dict[str, dict[str, Any]] = field(default_factory=_no_models)
     """Own models and stand-ins by id, as the configuration writes them."""
     embeddings: EmbeddingSettings = field(default_factory=EmbeddingSettings)

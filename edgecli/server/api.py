@@ -39,7 +39,7 @@ async def status(request: Request) -> Response:
             "version": __version__,
             "project": str(project.root),
             "env": project.env,
-            "models": runtime.ai.loaded(),
+            "models": await runtime.ai.loaded(),
         }
     )
 

@@ -140,7 +140,7 @@ async def _warm(runtime: Runtime) -> None:
     """Load the project's models; one that is not pulled yet is no reason to stop."""
     for model in (runtime.settings.embedding_model, runtime.settings.generation_model):
         try:
-            facts = await runtime.ai.warm(model)
+            facts = await runtime.ai.load(model)
         except EdgeError as error:
             console.warn(f"`{model}` is not ready: {error.message}" + (f" {error.hint}" if error.hint else ""))
         except Exception:

@@ -166,6 +166,11 @@ class GenerationEngine(Protocol):
 
     facts: EngineFacts
 
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be used: the process that it runs in may have ended."""
+        ...
+
     def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece]:
         """Yield the answer piece by piece. Closing the iterator ends the generation within one step.
 

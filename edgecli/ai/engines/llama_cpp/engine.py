@@ -1,78 +1,126 @@
-"""Text generation with llama.cpp: one request at a time, the last conversation kept in the KV cache."""
+"""A loaded model: makes prompts of requests and lets the scheduler run them."""
 
 from __future__ import annotations
 
-import ctypes
 import logging
+import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edgecli.ai.engines.generation import GenerationRequest, Piece, Usage
-from edgecli.ai.engines.gguf_model import GgufModel
+from edgecli.ai.engines.generation import EngineFacts, GenerationRequest
 from edgecli.ai.engines.hardware import available_cores, cuda_device_name
-from edgecli.ai.engines.prompt import PromptMaker
-from edgecli.ai.engines.sampling import Sampler
-from edgecli.ai.engines.text_stream import TextStream
+from edgecli.ai.engines.llama_cpp.adapters import Adapters
+from edgecli.ai.engines.llama_cpp.answer import AnswerWriter
+from edgecli.ai.engines.llama_cpp.context import LlamaContext
+from edgecli.ai.engines.llama_cpp.gguf_model import GgufModel
+from edgecli.ai.engines.llama_cpp.job import Job, Receive
+from edgecli.ai.engines.llama_cpp.options import LoadOptions
+from edgecli.ai.engines.llama_cpp.prompt import PromptMaker
+from edgecli.ai.engines.llama_cpp.scheduler import Scheduler
 from edgecli.errors import EngineError, UsageError
 
 log = logging.getLogger("edgecli.ai")
 
 DEFAULT_CONTEXT = 8192
-PROMPT_BATCH = 512
-CPU_PROMPT_BATCH = 128
-"""A cancelled request is noticed between two batches; on a CPU a batch of 512 takes seconds."""
+GPU_BATCH = 512
+CPU_BATCH = 256
+KEPT_PREFIXES = 16
+"""Sequences beside those of the slots: they hold prefixes in the cache that no request uses now."""
+MOST_SEQUENCES = 256  # llama.cpp: LLAMA_MAX_SEQ
 
 
-class LlamaCppGeneration:
-    """Generate text from a GGUF file."""
+class LlamaEngine:
+    """Generate text from a GGUF file, for many requests at once. Methods may be called from any thread."""
 
-    name = "llama_cpp"
+    def __init__(self, options: LoadOptions) -> None:
+        """Load the model and start its thread.
 
-    def __init__(self, path: Path, *, context: int = 0, gpu_layers: int = -1, threads: int | None = None) -> None:
-        """Load the `*.gguf` below `path`.
-
-        `context` 0 takes the model's own, at most 8192 tokens; `gpu_layers` -1 puts all that fit on a GPU.
-        Raises EngineError if the library is missing or the file is damaged.
+        Raises EngineError if the library is missing, the file is damaged, or memory is short.
         """
-        self._model = GgufModel(_find_gguf(path), gpu_layers=gpu_layers)
-        self._lib = self._model.lib
-        on_gpu = bool(self._lib.llama_supports_gpu_offload())
+        self._model = GgufModel(find_gguf(Path(options.path)), gpu_layers=options.gpu_layers)
+        lib = self._model.lib
         total = self._model.layers
-        self.gpu_layers = (min(gpu_layers if gpu_layers >= 0 else total, total) if on_gpu else 0, total)
-        self.device = _device_name() if self.gpu_layers[0] else "cpu"
-        self._batch = PROMPT_BATCH if self.gpu_layers[0] else CPU_PROMPT_BATCH
-        wanted = context or min(self._model.trained_context, DEFAULT_CONTEXT)
-        if wanted > self._model.trained_context:
+        wanted = total if options.gpu_layers < 0 else options.gpu_layers
+        layers = min(wanted, total) if lib.llama_supports_gpu_offload() else 0
+        context = options.context or min(self._model.trained_context, DEFAULT_CONTEXT)
+        if context > self._model.trained_context:
             log.warning(
                 "%s was trained on %d tokens; a context of %d may give nonsense beyond them.",
                 self._model.file.name,
                 self._model.trained_context,
-                wanted,
+                context,
             )
-        self._context: Any = self._new_context(wanted, threads or available_cores())
-        self.context: int = self._lib.llama_n_ctx(self._context)
-        self._memory: Any = self._lib.llama_get_memory(self._context)
-        self._decoded: list[int] = []
-        self._prompts = PromptMaker(self._model)
-
-    def _new_context(self, size: int, threads: int) -> Any:
-        params = self._lib.llama_context_default_params()
-        params.n_ctx = size
-        params.n_batch = params.n_ubatch = min(self._batch, size)
-        params.n_threads = params.n_threads_batch = threads
-        params.n_seq_max = 1
-        params.no_perf = True
-        context = self._lib.llama_init_from_model(self._model.handle, params)
-        if not context:
+        sequences = min(options.slots * 2 + KEPT_PREFIXES, MOST_SEQUENCES)
+        try:
+            self.context = LlamaContext(
+                self._model,
+                cells=max(options.cells, context),
+                batch=max(GPU_BATCH if layers else CPU_BATCH, options.slots),
+                sequences=sequences,
+                threads=options.threads or available_cores(),
+                kv_type=options.kv_type,
+            )
+        except EngineError:
             self._model.close()
-            raise EngineError(
-                f"llama.cpp has no memory for a context of {size} tokens of `{self._model.file.name}`.",
-                hint="Set a smaller `[edgecli.generation] context`.",
-                code="out_of_memory",
-            )
-        return context
+            raise
+        self._longest = context
+        self._prompts = PromptMaker(self._model)
+        self._adapters = Adapters(self._model, self.context)
+        self._scheduler = Scheduler(
+            self._model,
+            self.context,
+            self._adapters,
+            slots=options.slots,
+            sequences=sequences,
+            longest=context,
+        )
+        self._thread = threading.Thread(target=self._scheduler.run, name="edgecli-llama", daemon=True)
+        self.facts = EngineFacts(
+            engine="llama_cpp",
+            device=_device_name() if layers else "cpu",
+            gpu_layers=(layers, total),
+            context=context,
+            cells=self.context.cells,
+            slots=options.slots,
+            memory=lib.llama_model_size(self._model.handle),
+            pid=os.getpid(),
+        )
+
+    def start(self, after_step: Any = None) -> None:
+        """Begin to work; `after_step` is called, in the engine's thread, when the pieces of a step were handed out."""
+        if after_step is not None:
+            self._scheduler.after_step = after_step
+        self._thread.start()
+
+    def prepare(self, request: GenerationRequest, receive: Receive) -> Job:
+        """Make a job of a request; `receive` will be given its pieces, in the engine's thread.
+
+        Raises UsageError if the prompt does not fit (code `context_exceeded`) or the model cannot do what is asked.
+        """
+        tokens = self._prompts.tokens(request)
+        if len(tokens) >= self._longest:
+            raise context_exceeded(len(tokens), self._longest)
+        if request.lora is not None:
+            self._in_thread(lambda: self._adapters.load(request.lora))
+        limit = min(request.max_tokens, self._longest - len(tokens))
+        return Job(
+            request=replace(request, max_tokens=limit, messages=None, raw_prompt=None),
+            tokens=tokens,
+            prompt=len(tokens),
+            writer=AnswerWriter(request.stop),
+            receive=receive,
+        )
+
+    def submit(self, job: Job) -> None:
+        """Queue a job."""
+        self._scheduler.submit(job)
+
+    def cancel(self, job: Job) -> None:
+        """End a request before the next step."""
+        self._scheduler.cancel(job)
 
     def count_prompt(self, request: GenerationRequest) -> int:
         """Return the tokens of the prompt as the model sees it, template included."""
@@ -82,93 +130,35 @@ class LlamaCppGeneration:
         """Return the length of each text in the model's tokens, as a message's content counts."""
         return [len(self._model.tokenize(text, special=False)) for text in texts]
 
-    def generate(self, request: GenerationRequest, cancelled: threading.Event) -> Iterator[Piece]:
-        """Yield the answer piece by piece; stop within one token once `cancelled` is set.
+    def status(self) -> dict[str, Any]:
+        """Return what the scheduler says of itself."""
+        return self._in_thread(self._scheduler.status)
 
-        Raises UsageError, code `context_exceeded`, before anything runs if the prompt does not fit.
-        """
-        prompt = self._prompts.tokens(request)
-        if len(prompt) >= self.context:
-            raise context_exceeded(len(prompt), self.context)
-        cached = self._reuse(prompt, exact=request.seed is not None)
-        sampler = Sampler(self._lib, request, context=self.context, vocabulary=self._model.vocabulary_size)
-        try:
-            yield from self._answer(request, prompt, cached, sampler, cancelled)
-        finally:
-            sampler.close()
+    def _in_thread(self, work: Any) -> Any:
+        """Run something between two steps and return what it returns."""
+        done = threading.Event()
+        outcome: list[Any] = []
 
-    def _answer(
-        self,
-        request: GenerationRequest,
-        prompt: Sequence[int],
-        cached: int,
-        sampler: Sampler,
-        cancelled: threading.Event,
-    ) -> Iterator[Piece]:
-        stream = TextStream(request.stop)
-        budget = min(request.max_tokens, self.context - len(prompt))
-        pending = prompt[cached:]
-        made, reason = 0, "length"
-        while made < budget:
-            if not self._decode(pending, cancelled):
-                reason = "cancelled"
-                break
-            token = sampler.draw(self._context)
-            if self._model.ends(token):
-                reason = "stop"
-                break
-            made += 1
-            if text := stream.feed(self._model.piece(token)):
-                yield Piece(text)
-            if stream.stopped:
-                reason = "stop"
-                break
-            pending = [token]
-        if text := stream.finish():
-            yield Piece(text)
-        yield Piece("", reason, Usage(len(prompt), made, cached))
+        def run() -> None:
+            try:
+                outcome.append((work(), None))
+            except Exception as error:
+                outcome.append((None, error))
+            done.set()
 
-    def _reuse(self, prompt: Sequence[int], *, exact: bool) -> int:
-        """Keep what the cache shares with `prompt` and return how many tokens that is.
-
-        The last token is always decoded, as its logits begin the answer. `exact` keeps nothing: the same
-        tokens decoded in other batches give logits that differ in the last bits, and so another answer.
-        """
-        shared = 0
-        if not exact:
-            limit = min(len(self._decoded), len(prompt) - 1)
-            while shared < limit and self._decoded[shared] == prompt[shared]:
-                shared += 1
-        if not (shared and self._lib.llama_memory_seq_rm(self._memory, 0, shared, -1)):
-            self._lib.llama_memory_clear(self._memory, True)
-            shared = 0
-        del self._decoded[shared:]
-        return shared
-
-    def _decode(self, tokens: Sequence[int], cancelled: threading.Event) -> bool:
-        """Run tokens through the model; return False if `cancelled` was set meanwhile."""
-        for start in range(0, len(tokens), self._batch):
-            if cancelled.is_set():
-                return False
-            part = tokens[start : start + self._batch]
-            array = (ctypes.c_int32 * len(part))(*part)
-            code = self._lib.llama_decode(self._context, self._lib.llama_batch_get_one(array, len(part)))
-            if code != 0:
-                self._lib.llama_memory_clear(self._memory, True)
-                self._decoded.clear()
-                raise EngineError(
-                    f"llama.cpp failed to run `{self._model.file.name}` (llama_decode gives {code}).",
-                    hint="If memory is short, set a smaller `[edgecli.generation] context` or `gpu_layers`.",
-                    code="decode_failed",
-                )
-            self._decoded += part
-        return not cancelled.is_set()
+        self._scheduler.call(run)
+        done.wait()
+        value, error = outcome[0]
+        if error is not None:
+            raise error
+        return value
 
     def close(self) -> None:
-        """Free the context and the model."""
-        if self._context:
-            self._lib.llama_free(self._context)
-            self._context = None
+        """End what runs and free the model."""
+        self._scheduler.stop()
+        if self._thread.is_alive():
+            self._thread.join()
+        self.context.close()
         self._model.close()
 
 
@@ -185,7 +175,8 @@ def context_exceeded(prompt: int, context: int) -> UsageError:
     )
 
 
-def _find_gguf(path: Path) -> Path:
+def find_gguf(path: Path) -> Path:
+    """Return the model file below a folder. Raises EngineError, code `model_files_missing`."""
     # Of a model in parts llama.cpp wants the first and finds the others; a projector is no model of its own.
     found = sorted(
         (file for file in path.rglob("*.gguf") if "mmproj" not in file.name.lower()),

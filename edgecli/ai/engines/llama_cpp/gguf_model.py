@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from edgecli.ai.engines.sampling import check_samplers
+from edgecli.ai.engines.llama_cpp.sampling import check_samplers
 from edgecli.errors import EngineError
 
 log = logging.getLogger("edgecli.llama")
@@ -71,6 +71,13 @@ def _take_message(level: int, text: bytes, _: Any) -> None:
     log.log(_LEVELS.get(level, logging.DEBUG), "%s", line)
 
 
+def last_messages() -> str:
+    """Return what llama.cpp complained of last, and forget it."""
+    said = "; ".join(_said)
+    _said.clear()
+    return said
+
+
 class GgufModel:
     """The weights and vocabulary of one file. Reading the vocabulary is safe from several threads."""
 
@@ -87,10 +94,12 @@ class GgufModel:
         _said.clear()
         self.handle: Any = self.lib.llama_model_load_from_file(str(file).encode(), params)
         if not self.handle:
-            raise _broken(file, "; ".join(_said) or "llama.cpp gives no reason")
+            raise _broken(file, last_messages() or "llama.cpp gives no reason")
         self.vocab: Any = self.lib.llama_model_get_vocab(self.handle)
         self.vocabulary_size: int = self.lib.llama_vocab_n_tokens(self.vocab)
         self.trained_context: int = self.lib.llama_model_n_ctx_train(self.handle)
+        self._pieces: dict[int, bytes] = {}
+        self._endings: dict[int, bool] = {}
         self.layers: int = self.lib.llama_model_n_layer(self.handle) + 1  # the output layer counts as one
 
     @property
@@ -136,6 +145,12 @@ class GgufModel:
 
     def piece(self, token: int) -> bytes:
         """Return the bytes of a token; structure has none."""
+        known = self._pieces.get(token)
+        if known is None:
+            known = self._pieces[token] = self._read_piece(token)
+        return known
+
+    def _read_piece(self, token: int) -> bytes:
         for room in (64, 4096):
             buffer = ctypes.create_string_buffer(room)
             count = self.lib.llama_token_to_piece(self.vocab, token, buffer, room, 0, False)
@@ -145,7 +160,10 @@ class GgufModel:
 
     def ends(self, token: int) -> bool:
         """Tell whether the model says with `token` that its answer is complete."""
-        return bool(self.lib.llama_vocab_is_eog(self.vocab, token))
+        known = self._endings.get(token)
+        if known is None:
+            known = self._endings[token] = bool(self.lib.llama_vocab_is_eog(self.vocab, token))
+        return known
 
     def close(self) -> None:
         """Free the weights."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from edgecli.ai.engines.chat_template import ChatTemplate
 from edgecli.ai.engines.generation import GenerationRequest
-from edgecli.ai.engines.gguf_model import GgufModel
+from edgecli.ai.engines.llama_cpp.gguf_model import GgufModel
 
 # Private-use characters: no text that a person writes holds them in this form.
 _MARK = re.compile("\ue5a1([0-9]+)\ue5a2")

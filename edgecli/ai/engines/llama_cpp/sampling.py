@@ -1,12 +1,15 @@
-"""The chain of llama.cpp samplers for one request."""
+"""Draw tokens as a request wants them: llama.cpp's samplers, and what is quicker or needed before them."""
 
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgecli.ai.engines.generation import GenerationRequest
 from edgecli.errors import EngineError
+
+if TYPE_CHECKING:
+    from edgecli.ai.engines.llama_cpp.context import Logits
 
 # llama.cpp's own defaults, where a request is silent.
 TOP_K = 40
@@ -30,16 +33,21 @@ def check_samplers(lib: Any) -> None:
 
 
 class Sampler:
-    """Draw tokens as a request wants them. Close it after use."""
+    """Draw the tokens of one answer. Close it after use."""
 
     def __init__(self, lib: Any, request: GenerationRequest, *, context: int, vocabulary: int) -> None:
         self._lib = lib
-        self._chain: Any = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+        self._chain: Any = None
+        self._bias = [(token, bias) for token, bias in request.logit_bias.items() if 0 <= token < vocabulary]
         repetition = request.repetition_penalty or 1.0
-        if repetition != 1.0 or request.frequency_penalty or request.presence_penalty:
+        penalties = repetition != 1.0 or request.frequency_penalty or request.presence_penalty
+        if request.temperature <= 0 and not penalties:
+            return  # the likeliest token needs no chain
+        self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+        if penalties:
             self._add(
                 lib.llama_sampler_init_penalties(
-                    vocabulary, context, repetition, request.frequency_penalty, request.presence_penalty
+                    vocabulary, context, max(repetition, 0.01), request.frequency_penalty, request.presence_penalty
                 )
             )
         if request.temperature <= 0:
@@ -47,7 +55,7 @@ class Sampler:
             return
         self._add(lib.llama_sampler_init_top_k(request.top_k or TOP_K))
         self._add(lib.llama_sampler_init_top_p(TOP_P if request.top_p is None else request.top_p, 1))
-        self._add(lib.llama_sampler_init_min_p(MIN_P, 1))
+        self._add(lib.llama_sampler_init_min_p(MIN_P if request.min_p is None else request.min_p, 1))
         self._add(lib.llama_sampler_init_temp(request.temperature))
         seed = secrets.randbits(32) if request.seed is None else request.seed
         self._add(lib.llama_sampler_init_dist(seed % _RANDOM_SEED))
@@ -55,10 +63,19 @@ class Sampler:
     def _add(self, sampler: Any) -> None:
         self._lib.llama_sampler_chain_add(self._chain, sampler)
 
-    def draw(self, context: Any) -> int:
-        """Return the next token after what the context has decoded last."""
-        return self._lib.llama_sampler_sample(self._chain, context, -1)
+    def draw(self, context: Any, index: int, logits: Logits) -> int:
+        """Return the next token after the one at `index` of the batch.
+
+        `logits`, `(vocabulary,)`, are the context's own of that token: what they are changed to counts.
+        """
+        for token, bias in self._bias:
+            logits[token] += bias
+        if self._chain is None:
+            return int(logits.argmax())
+        return self._lib.llama_sampler_sample(self._chain, context, index)
 
     def close(self) -> None:
         """Free the chain and its samplers."""
-        self._lib.llama_sampler_free(self._chain)
+        if self._chain is not None:
+            self._lib.llama_sampler_free(self._chain)
+            self._chain = None

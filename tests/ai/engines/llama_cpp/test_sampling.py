@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgecli.ai.engines.gguf_model import library
-from edgecli.ai.engines.sampling import check_samplers
+from edgecli.ai.engines.llama_cpp.gguf_model import library
+from edgecli.ai.engines.llama_cpp.sampling import check_samplers
 from edgecli.errors import EngineError
 
 

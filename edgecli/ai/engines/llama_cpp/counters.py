@@ -1,0 +1,81 @@
+"""What an engine counts, for `ps`, metrics and benchmarks."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+KEPT = 512
+"""Of the latest values of a duration."""
+
+
+def _recent() -> deque[float]:
+    return deque(maxlen=KEPT)
+
+
+@dataclass(slots=True)
+class Counters:
+    """Totals since the model was loaded, and the latest durations in seconds."""
+
+    begun: int = 0
+    finished: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    preempted: int = 0
+    """Requests that had to give up their place in the cache for a while."""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    made: int = 0
+    """Tokens of answers."""
+    steps: int = 0
+    batched: int = 0
+    """Tokens of all batches."""
+    computing: float = 0.0
+    """Seconds inside llama.cpp."""
+    waits: deque[float] = field(default_factory=_recent)
+    first_tokens: deque[float] = field(default_factory=_recent)
+    overheads: deque[float] = field(default_factory=_recent)
+    """Seconds of each step outside llama.cpp's computation."""
+
+    def begin(self, prompt: int, cached: int, *, waited: float) -> None:
+        """Count a request that was admitted."""
+        self.begun += 1
+        self.prompt_tokens += prompt
+        self.cached_tokens += cached
+        self.waits.append(waited)
+
+    def first(self, seconds: float) -> None:
+        """Count a first token, so long after its request came."""
+        self.first_tokens.append(seconds)
+
+    def step(self, tokens: int, computing: float, other: float) -> None:
+        """Count a step."""
+        self.steps += 1
+        self.batched += tokens
+        self.computing += computing
+        self.overheads.append(other)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the totals, and the medians of the latest durations in seconds."""
+        return {
+            "requests": self.begun,
+            "finished": self.finished,
+            "failed": self.failed,
+            "cancelled": self.cancelled,
+            "preempted": self.preempted,
+            "prompt_tokens": self.prompt_tokens,
+            "cached_tokens": self.cached_tokens,
+            "completion_tokens": self.made,
+            "steps": self.steps,
+            "mean_batch": round(self.batched / self.steps, 2) if self.steps else 0.0,
+            "computing_seconds": round(self.computing, 3),
+            "wait_seconds": _median(self.waits),
+            "first_token_seconds": _median(self.first_tokens),
+            "step_overhead_seconds": _median(self.overheads),
+        }
+
+
+def _median(values: deque[float]) -> float | None:
+    return round(statistics.median(values), 6) if values else None

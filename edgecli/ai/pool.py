@@ -1,0 +1,175 @@
+"""The loaded models: loaded at first use, kept for a while after their last, given up when memory is needed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from edgecli.errors import EdgeError
+from edgecli.models.schema import ModelSpec
+
+log = logging.getLogger("edgecli.ai")
+
+FOREVER = -1.0
+"""As `keep_alive`: until the server ends."""
+
+
+class Loaded(Protocol):
+    """What the pool needs of a loaded model."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be used; a process may have ended."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+LoadedT = TypeVar("LoadedT", bound=Loaded)
+
+
+@dataclass(slots=True, eq=False)
+class Entry(Generic[LoadedT]):
+    """One model, loaded or not."""
+
+    spec: ModelSpec
+    load: Callable[[], Awaitable[LoadedT]]
+    keep_alive: float
+    """Seconds to keep it after its last use."""
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    model: LoadedT | None = None
+    users: int = 0
+    used: float = 0.0
+    """When its last user left, on the monotonic clock."""
+    leaving: asyncio.TimerHandle | None = None
+
+    @property
+    def loaded(self) -> LoadedT | None:
+        """The model, if it is loaded and lives."""
+        return self.model if self.model is not None and self.model.alive else None
+
+    @property
+    def until(self) -> float | None:
+        """Seconds that it stays if nobody uses it; None is for ever."""
+        if self.keep_alive == FOREVER:
+            return None
+        left = self.keep_alive - (0 if self.users else time.monotonic() - self.used)
+        return max(0.0, left)
+
+
+class Pool(Generic[LoadedT]):
+    """The models of one kind. Its methods belong to one event loop."""
+
+    def __init__(self, keep_alive: float) -> None:
+        """`keep_alive` is what a model has that does not say otherwise, in seconds; `FOREVER` never unloads."""
+        self._keep_alive = keep_alive
+        self._entries: dict[str, Entry[LoadedT]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self.before_load: Callable[[ModelSpec], Awaitable[None]] | None = None
+        """Asked before a model is loaded: it may make room."""
+
+    def entry(self, spec: ModelSpec, load: Callable[[], Awaitable[LoadedT]]) -> Entry[LoadedT]:
+        """Return the entry of a model, made if it is new; `load` loads it."""
+        known = self._entries.get(spec.id)
+        if known is None:
+            known = self._entries[spec.id] = Entry(spec, load, self._keep_alive)
+        return known
+
+    def loaded(self) -> list[Entry[LoadedT]]:
+        """Return the models that are loaded."""
+        return [entry for entry in self._entries.values() if entry.loaded is not None]
+
+    @asynccontextmanager
+    async def use(self, entry: Entry[LoadedT], keep_alive: float | None = None) -> AsyncGenerator[LoadedT]:
+        """Have a model loaded for as long as the context lasts. Raises what loading raises."""
+        entry.users += 1
+        if entry.leaving is not None:
+            entry.leaving.cancel()
+            entry.leaving = None
+        if keep_alive is not None:
+            entry.keep_alive = keep_alive
+        try:
+            yield await self._ready(entry)
+        finally:
+            entry.users -= 1
+            entry.used = time.monotonic()
+            self._plan_leaving(entry)
+
+    async def _ready(self, entry: Entry[LoadedT]) -> LoadedT:
+        async with entry.lock:
+            if entry.model is not None and not entry.model.alive:
+                log.warning("`%s` is started again.", entry.spec.id)
+                await self._close(entry)
+            if entry.model is None:
+                if self.before_load is not None:
+                    await self.before_load(entry.spec)
+                entry.model = await self._load(entry)
+            return entry.model
+
+    async def _load(self, entry: Entry[LoadedT]) -> LoadedT:
+        """Load it; where memory is short, unload the model that was not used for longest and try again."""
+        while True:
+            try:
+                return await entry.load()
+            except EdgeError as error:
+                if error.code != "out_of_memory" or not await self.make_room():
+                    raise
+
+    async def make_room(self) -> bool:
+        """Unload the model that nobody uses and that was not used for longest; tell whether there was one."""
+        idle = [entry for entry in self.loaded() if not entry.users and not entry.lock.locked()]
+        if not idle:
+            return False
+        oldest = min(idle, key=lambda entry: entry.used)
+        log.info("`%s` is unloaded: memory is needed.", oldest.spec.id)
+        await self._unload(oldest)
+        return True
+
+    def _plan_leaving(self, entry: Entry[LoadedT]) -> None:
+        if entry.users or entry.model is None or entry.keep_alive == FOREVER:
+            return
+        loop = asyncio.get_running_loop()
+        entry.leaving = loop.call_later(entry.keep_alive, self._leave, entry)
+
+    def _leave(self, entry: Entry[LoadedT]) -> None:
+        entry.leaving = None
+        if not entry.users:
+            task = asyncio.create_task(self._unload(entry))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def unload(self, model_id: str) -> bool:
+        """Unload a model now, whoever uses it; tell whether it was loaded."""
+        entry = self._entries.get(model_id)
+        if entry is None or entry.model is None:
+            return False
+        await self._unload(entry, forced=True)
+        return True
+
+    async def _unload(self, entry: Entry[LoadedT], *, forced: bool = False) -> None:
+        async with entry.lock:
+            if entry.users and not forced:  # somebody came while we waited
+                return
+            await self._close(entry)
+
+    async def _close(self, entry: Entry[LoadedT]) -> None:
+        model, entry.model = entry.model, None
+        if model is not None:
+            await model.close()
+
+    async def close(self) -> None:
+        """Unload all."""
+        entries = list(self._entries.values())
+        self._entries.clear()
+        for entry in entries:
+            if entry.leaving is not None:
+                entry.leaving.cancel()
+        for entry in entries:
+            async with entry.lock:
+                await self._close(entry)
+        await asyncio.gather(*self._closing, return_exceptions=True)
