@@ -1,4 +1,4 @@
-"""LoRA adapters over a model: loaded once, laid over one batch at a time."""
+"""LoRA adapters over a model: loaded once, laid over one batch at a time. For the engine's thread."""
 
 from __future__ import annotations
 
@@ -15,39 +15,45 @@ if TYPE_CHECKING:
 
 
 class Adapters:
-    """The adapters that requests have asked for."""
+    """The adapters that requests over one context have asked for."""
 
     def __init__(self, model: GgufModel, context: LlamaContext) -> None:
         self._model = model
         self._context = context
-        self._loaded: dict[str, Any] = {}
         self._now: LoraAdapter | None = None
 
-    def load(self, adapter: LoraAdapter) -> None:
-        """Load an adapter's file. Raises UsageError, cf_code 3039, if it is missing or not made for the model."""
-        if adapter.path in self._loaded:
+    def use(self, adapter: LoraAdapter | None) -> None:
+        """Let the next batches run with an adapter, or with the bare model.
+
+        Raises UsageError, cf_code 3039, if its file is missing or was not made for the model.
+        """
+        if adapter == self._now:
             return
+        count = 0 if adapter is None else 1
+        handles = (ctypes.c_void_p * count)(*([] if adapter is None else [load_adapter(self._model, adapter)]))
+        scales = (ctypes.c_float * count)(*([] if adapter is None else [adapter.scale]))
+        kind = ctypes.POINTER(self._model.lib.llama_adapter_lora_p_ctypes)
+        self._model.lib.llama_set_adapters_lora(self._context.handle, ctypes.cast(handles, kind), count, scales)
+        self._now = adapter
+
+
+def load_adapter(model: GgufModel, adapter: LoraAdapter) -> Any:
+    """Return the model's handle of an adapter, its file loaded once.
+
+    Raises UsageError, cf_code 3039, if the file is missing or was not made for the model.
+    """
+    if adapter.path not in model.adapters:
         handle = None
         if Path(adapter.path).is_file():
-            handle = self._model.lib.llama_adapter_lora_init(self._model.handle, adapter.path.encode())
+            handle = model.lib.llama_adapter_lora_init(model.handle, adapter.path.encode())
         if not handle:
             said = last_messages() or "there is no such file"
             raise UsageError(
-                f"The LoRA adapter `{adapter.path}` cannot be used with `{self._model.file.name}`: {said}.",
+                f"The LoRA adapter `{adapter.path}` cannot be used with `{model.file.name}`: {said}.",
                 hint="It has to be a GGUF file made for this very model (llama.cpp's convert_lora_to_gguf.py).",
                 code="lora_unusable",
                 cf_code=3039,
                 status=400,
             )
-        self._loaded[adapter.path] = handle
-
-    def use(self, adapter: LoraAdapter | None) -> None:
-        """Let the next batches run with an adapter, or with the bare model."""
-        if adapter == self._now:
-            return
-        count = 0 if adapter is None else 1
-        handles = (ctypes.c_void_p * count)(*([] if adapter is None else [self._loaded[adapter.path]]))
-        scales = (ctypes.c_float * count)(*([] if adapter is None else [adapter.scale]))
-        kind = ctypes.POINTER(self._model.lib.llama_adapter_lora_p_ctypes)
-        self._model.lib.llama_set_adapters_lora(self._context.handle, ctypes.cast(handles, kind), count, scales)
-        self._now = adapter
+        model.adapters[adapter.path] = handle
+    return model.adapters[adapter.path]

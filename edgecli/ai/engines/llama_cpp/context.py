@@ -82,9 +82,7 @@ class Batch:
 class LlamaContext:
     """The KV cache of one model and the computations over it. All calls come from one thread."""
 
-    def __init__(
-        self, model: GgufModel, *, cells: int, batch: int, sequences: int, threads: int, kv_type: str
-    ) -> None:
+    def __init__(self, model: GgufModel, *, cells: int, batch: int, sequences: int, threads: int, kv_type: str) -> None:
         """Make a context of `cells` tokens in all, for sequences 0 to `sequences` - 1.
 
         `batch` is the most tokens of one step. llama.cpp keeps room for the logits of every sequence, so they should
@@ -92,6 +90,7 @@ class LlamaContext:
         """
         self._lib = model.lib
         self._vocabulary = model.vocabulary_size
+        self.sequences = sequences
         self.batch = Batch(model.lib, batch)
         params = self._lib.llama_context_default_params()
         params.n_ctx = cells

@@ -98,6 +98,8 @@ class GgufModel:
         self.vocab: Any = self.lib.llama_model_get_vocab(self.handle)
         self.vocabulary_size: int = self.lib.llama_vocab_n_tokens(self.vocab)
         self.trained_context: int = self.lib.llama_model_n_ctx_train(self.handle)
+        self.adapters: dict[str, Any] = {}
+        """Handles of the LoRA adapters that were loaded for it, by file."""
         self._pieces: dict[int, bytes] = {}
         self._endings: dict[int, bool] = {}
         self.layers: int = self.lib.llama_model_n_layer(self.handle) + 1  # the output layer counts as one

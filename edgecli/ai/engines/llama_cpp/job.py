@@ -68,7 +68,7 @@ class Job:
         return f"{lora.path} x {lora.scale}" if lora else ""
 
     @property
-    def alone(self) -> bool:
+    def exact(self) -> bool:
         """Whether its computations are kept apart from all others, so that they give the same bits each time."""
         return self.request.seed is not None
 

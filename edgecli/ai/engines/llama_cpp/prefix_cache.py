@@ -64,8 +64,10 @@ class PrefixCache:
     def take_sequence(self) -> int | None:
         """Return an empty sequence, at the cost of prefixes that were not used for long; None if all are in use."""
         while not self._free:
-            if not self.evict(1):
+            leaf = self._oldest_leaf()
+            if leaf is None:
                 return None
+            self._remove(leaf)
         return self._free.pop()
 
     def give_back(self, sequence: int) -> None:
@@ -111,18 +113,29 @@ class PrefixCache:
             node.holder = None
 
     def evict(self, cells: int) -> int:
-        """Free at least `cells` cells, the prefixes that were not used for longest first; return how many were freed.
+        """Free `cells` cells, the ends of those prefixes first that were not used for longest; return how many it were.
 
         What running requests read stays, so it may be fewer.
         """
         freed = 0
-        while freed < cells:
-            leaf = min((leaf for leaf in self._leaves() if not leaf.pins), key=lambda leaf: leaf.used, default=None)
-            if leaf is None:
-                break
-            freed += len(leaf.tokens)
-            self._remove(leaf)
+        while freed < cells and (leaf := self._oldest_leaf()) is not None:
+            count = min(cells - freed, len(leaf.tokens))
+            freed += count
+            if count == len(leaf.tokens):
+                self._remove(leaf)
+            else:
+                self._shorten(leaf, count)
         return freed
+
+    def _oldest_leaf(self) -> Node | None:
+        return min((leaf for leaf in self._leaves() if not leaf.pins), key=lambda leaf: leaf.used, default=None)
+
+    def _shorten(self, leaf: Node, count: int) -> None:
+        assert leaf.holder is not None
+        leaf.tokens = leaf.tokens[:-count]
+        leaf.end -= count
+        self.size -= count
+        self._memory.forget(leaf.holder, leaf.end)
 
     def _remove(self, leaf: Node) -> None:
         parent, holder = leaf.parent, leaf.holder

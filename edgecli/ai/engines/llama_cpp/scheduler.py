@@ -1,84 +1,41 @@
-"""Continuous batching: many requests on one KV cache, each step one batch of what all of them need next.
-
-A request that writes needs one token computed a step; one whose prompt is still being read needs as many as there is
-room for. Requests join and leave between steps. What was computed stays in the prefix cache until its room is needed.
-"""
+"""The thread that computes: it takes requests from any thread and gives each batcher its step."""
 
 from __future__ import annotations
 
 import logging
 import queue
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
-from edgecli.ai.engines.generation import FinishReason, Piece, TokenLogprob
+from edgecli.ai.engines.llama_cpp.batcher import Batcher
 from edgecli.ai.engines.llama_cpp.counters import Counters
 from edgecli.ai.engines.llama_cpp.job import Job
-from edgecli.ai.engines.llama_cpp.logprobs import logprob
-from edgecli.ai.engines.llama_cpp.prefix_cache import PrefixCache, common_length
-from edgecli.ai.engines.llama_cpp.sampling import Sampler
-from edgecli.errors import EdgeError, EngineError
-
-if TYPE_CHECKING:
-    from edgecli.ai.engines.llama_cpp.adapters import Adapters
-    from edgecli.ai.engines.llama_cpp.context import LlamaContext, Logits
-    from edgecli.ai.engines.llama_cpp.gguf_model import GgufModel
+from edgecli.errors import EngineError
 
 log = logging.getLogger("edgecli.ai")
 
-WORTH_WAITING = 32
-"""Tokens of a prefix that another request is computing just now, from which on waiting for it is better."""
-RESERVE = 128
-"""Cells kept for what an admitted request will write; one that writes more may have to make room later."""
-STEP_SECONDS = 0.1
-"""What a step may take while others wait for their next token: prompts are read in pieces of about this."""
-IDLE_STEP_SECONDS = 0.5
-"""The same where nobody waits; new requests and cancellations are seen between steps."""
-SMALLEST_PIECE = 32
-"""Tokens of a prompt that are read at least: fewer cost nearly as much."""
-
 
 class Scheduler:
-    """Run the requests of one model. `run` takes a thread; `submit` and `cancel` may be called from any."""
+    """Run the requests of one model. `run` takes a thread; the other methods may be called from any."""
 
-    def __init__(
-        self,
-        model: GgufModel,
-        context: LlamaContext,
-        adapters: Adapters,
-        *,
-        slots: int,
-        sequences: int,
-        longest: int,
-    ) -> None:
-        """`slots` requests run at once; each has at most `longest` tokens, prompt and answer."""
-        self._model = model
-        self._context = context
-        self._adapters = adapters
-        self._slots = slots
-        self._sequences = sequences
-        self._longest = longest
+    def __init__(self, shared: Batcher, make_exact: Callable[[], Batcher], counters: Counters) -> None:
+        """`shared` runs what has no seed; `make_exact` makes, when it is first needed, what runs the rest."""
+        self._shared = shared
+        self._make_exact = make_exact
+        self._exact: Batcher | None = None
+        self._counters = counters
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._stopping = False
         self.after_step: Callable[[], None] = _nothing
         """Called when the pieces of a step have been handed out."""
-        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._waiting: deque[Job] = deque()
-        self._running: list[Job] = []
-        self._cache = PrefixCache(context, sequences)
-        self._stopping = False
-        self._turn = 0
-        self._round = 0
-        self._read_rate = 0.0  # tokens of prompts a second, of late
-        self.counters = Counters()
 
     def submit(self, job: Job) -> None:
         """Let a request wait for its turn."""
-        self._inbox.put(lambda: self._waiting.append(job))
+        self._inbox.put(lambda: self._batcher(job).add(job))
 
     def cancel(self, job: Job) -> None:
         """End a request before the next step; nothing more is heard of it."""
-        self._inbox.put(lambda: self._cancel(job))
+        self._inbox.put(lambda: self._batcher(job).remove(job))
 
     def call(self, work: Callable[[], None]) -> None:
         """Run something between two steps."""
@@ -95,304 +52,49 @@ class Scheduler:
         """Work until `stop`."""
         while not self._stopping:
             self._listen()
-            self._admit()
-            if self._running and not self._stopping:
-                self._step()
+            for batcher in self._batchers():
+                if not self._stopping:
+                    batcher.step()
             self.after_step()
-        self._fail_all(EngineError("The model was unloaded.", code="unloaded", hint="Try again: it is loaded anew."))
+        end = EngineError("The model was unloaded.", code="unloaded", hint="Try again: it is loaded anew.")
+        for batcher in self._batchers():
+            batcher.fail_all(end)
         self.after_step()
-
-    def status(self) -> dict[str, Any]:
-        """Return what is going on, for `ps` and metrics."""
-        return {
-            "running": len(self._running),
-            "waiting": len(self._waiting),
-            "cells_used": self._used(),
-            "cells_cached": self._cache.size,
-            **self.counters.to_dict(),
-        }
 
     def _listen(self) -> None:
         """Take what has come in; wait for something if there is nothing to do."""
-        if not self._running and not self._waiting:
+        if not any(batcher.busy for batcher in self._batchers()):
             self._inbox.get()()
         while not self._stopping:
             try:
-                self._inbox.get_nowait()()
+                work = self._inbox.get_nowait()
             except queue.Empty:
                 return
+            work()
 
-    # Joining
+    def _batchers(self) -> list[Batcher]:
+        return [self._shared] if self._exact is None else [self._shared, self._exact]
 
-    def _admit(self) -> None:
-        """Start waiting requests, the first first, while there is room."""
-        for job in list(self._waiting):
-            if len(self._running) >= self._slots:
-                return
-            started = self._start(job)
-            if started is None:  # what it needs is being computed by another
-                continue
-            if not started:  # those behind it may not overtake it
-                return
-            self._waiting.remove(job)
-            self._running.append(job)
+    def _batcher(self, job: Job) -> Batcher:
+        if not job.exact:
+            return self._shared
+        if self._exact is None:
+            try:
+                self._exact = self._make_exact()
+            except EngineError as error:
+                log.warning("%s A seeded request shares the cache with others and may vary.", error.message)
+                self._exact = self._shared
+        return self._exact
 
-    def _start(self, job: Job) -> bool | None:
-        """Give a request its place in the cache; False if there is no room, None if it should rather wait."""
-        limit = 0 if job.alone else len(job.tokens) - 1
-        node, length = self._cache.match(job.adapter, job.tokens, limit)
-        other, same = self._computing(job, limit)
-        if other is not None and same >= length + WORTH_WAITING:
-            if other.done < same:
-                return None
-            if self._publish(other, same):
-                node, length = self._cache.match(job.adapter, job.tokens, limit)
-        self._cache.pin(node)
-        missing = self._committed(job, length) - self._free()
-        if missing > 0 and self._cache.evict(missing) < missing:
-            self._cache.release(node)
-            return False
-        sequence = self._cache.take_sequence()
-        if sequence is None:
-            self._cache.release(node)
-            return False
-        self._cache.read(node, length, sequence)
-        self._turn += 1
-        job.sequence, job.node, job.shared, job.done, job.turn = sequence, node, length, length, self._turn
-        if job.cached is None:
-            job.cached = length
-            self._begin(job)
-        return True
-
-    def _begin(self, job: Job) -> None:
-        """What happens once for each request."""
-        job.sampler = Sampler(
-            self._model.lib, job.request, context=self._longest, vocabulary=self._model.vocabulary_size
-        )
-        self.counters.begin(job.prompt, job.cached or 0, waited=time.perf_counter() - job.arrived)
-        if job.cut or job.warning:
-            job.receive(Piece(cut=job.cut, warning=job.warning))
-
-    def _computing(self, job: Job, limit: int) -> tuple[Job | None, int]:
-        """Return the running request that shares the longest beginning with `job`, and its length."""
-        best: tuple[Job | None, int] = (None, 0)
-        for other in self._running:
-            if other.adapter == job.adapter and not other.alone and not job.alone:
-                same = min(common_length(other.tokens, job.tokens), limit)
-                if same > best[1]:
-                    best = (other, same)
-        return best
-
-    def _publish(self, job: Job, length: int) -> bool:
-        """Put the first tokens of a running request into the cache, for others to read; False without a sequence."""
-        sequence = self._cache.take_sequence()
-        if sequence is None:
-            return False
-        assert job.sequence is not None and job.node is not None
-        tokens = job.tokens[:length]
-        self._context.copy(job.sequence, sequence, 0, length)
-        self._cache.insert(job.adapter, tokens, sequence, job.shared)
-        node, _ = self._cache.match(job.adapter, tokens, length)
-        self._cache.pin(node)
-        self._cache.release(job.node)
-        self._context.forget(job.sequence, 0, length)
-        self._cache.read(node, length, job.sequence)
-        job.node, job.shared = node, length
-        return True
-
-    # Room
-
-    def _used(self) -> int:
-        """Cells that hold something."""
-        return self._cache.size + sum(job.done - job.shared for job in self._running)
-
-    def _free(self) -> int:
-        """Cells that no prefix holds and no running request has been promised."""
-        return self._context.cells - self._cache.size - sum(self._committed(job, job.shared) for job in self._running)
-
-    def _committed(self, job: Job, shared: int) -> int:
-        return len(job.tokens) - shared + min(RESERVE, self._may_make(job))
-
-    def _may_make(self, job: Job) -> int:
-        return min(job.request.max_tokens - job.made, self._longest - len(job.tokens))
-
-    def _make_room(self) -> None:
-        """See that what is to be computed next fits: prefixes go first, then the requests that came last."""
-        while (missing := self._cache.size + self._to_hold() - self._context.cells) > 0:
-            if self._cache.evict(missing) >= missing or len(self._running) == 1:
-                return
-            last = max(self._running, key=lambda job: job.turn)
-            self._leave(last)
-            self._waiting.appendleft(last)
-            self.counters.preempted += 1
-
-    def _to_hold(self) -> int:
-        """Cells that the running requests need, beyond what they share, for all tokens they have."""
-        return sum(len(job.tokens) - job.shared for job in self._running)
-
-    # Working
-
-    def _step(self) -> None:
-        began = time.perf_counter()
-        self._make_room()
-        lane = self._lane()
-        batch = self._context.batch
-        batch.clear()
-        asked: list[tuple[Job, int]] = []
-        read = self._fill(lane, asked)
-        try:
-            self._adapters.use(lane[0].request.lora)
-            computing = time.perf_counter()
-            logits = self._context.decode()
-            computed = time.perf_counter()
-            if logits is None:
-                raise EngineError("The KV cache is full though it should not be.", code="cache_full")
-        except EngineError as error:
-            self._fail_all(error)
-            return
-        for row, (job, index) in enumerate(asked):
-            self._advance(job, index, logits[row])
-        if read:
-            rate = read / max(computed - computing, 1e-6)
-            self._read_rate = rate if not self._read_rate else 0.7 * self._read_rate + 0.3 * rate
-        self.counters.step(batch.used, computed - computing, time.perf_counter() - began - (computed - computing))
-
-    def _lane(self) -> list[Job]:
-        """Return the requests that may share a batch and whose turn it is: those of one adapter, or one alone."""
-        lanes: dict[object, list[Job]] = {}
-        for job in self._running:
-            lanes.setdefault(job if job.alone else job.adapter, []).append(job)
-        self._round += 1
-        return list(lanes.values())[self._round % len(lanes)]
-
-    def _fill(self, lane: Sequence[Job], asked: list[tuple[Job, int]]) -> int:
-        """Write the batch; note in `asked` whose logits come and where; return the tokens of prompts in it."""
-        batch = self._context.batch
-        for job in lane:
-            if job.pending == 1:
-                assert job.sequence is not None
-                batch.add(job.tokens[-1:], sequence=job.sequence, position=job.done, output=True)
-                asked.append((job, batch.used - 1))
-                job.done += 1
-        writing = batch.used
-        room = min(batch.room, self._piece(lane, writing=bool(writing)))
-        for job in lane:
-            count = min(job.pending, room)
-            if count < 1:
-                continue
-            assert job.sequence is not None
-            whole = count == job.pending
-            batch.add(
-                job.tokens[job.done : job.done + count], sequence=job.sequence, position=job.done, output=whole
-            )
-            if whole:
-                asked.append((job, batch.used - 1))
-            job.done += count
-            room -= count
-        return batch.used - writing
-
-    def _piece(self, lane: Sequence[Job], *, writing: bool) -> int:
-        """Return how many tokens of prompts this step may read."""
-        if lane[0].alone:  # always the same pieces, for always the same bits
-            return self._context.batch.size
-        seconds = STEP_SECONDS if writing else IDLE_STEP_SECONDS
-        return max(SMALLEST_PIECE, int(self._read_rate * seconds) or SMALLEST_PIECE * 2)
-
-    def _advance(self, job: Job, index: int, logits: Logits) -> None:
-        """Draw a request's next token."""
-        try:
-            self._draw(job, index, logits)
-        except EdgeError as error:
-            self._fail(job, error)
-        except Exception as error:
-            log.exception("a request failed")
-            self._fail(job, EngineError(f"Unexpected {type(error).__name__}: {error}", code="internal"))
-
-    def _draw(self, job: Job, index: int, logits: Logits) -> None:
-        assert job.sampler is not None
-        known: tuple[TokenLogprob, ...] = ()
-        raw = logits.copy() if job.request.logprobs is not None else None
-        if job.matcher is not None:
-            if job.matcher.ended:
-                self._finish(job, "stop")
-                return
-            job.matcher.restrict(logits)
-        token = job.sampler.draw(self._context.handle, index, logits)
-        if job.made == 0:
-            self.counters.first(time.perf_counter() - job.arrived)
-        if self._model.ends(token):
-            self._finish(job, "stop")
-            return
-        job.tokens.append(token)
-        self.counters.made += 1
-        if job.matcher is not None:
-            job.matcher.accept(token)
-        if raw is not None:
-            known = (logprob(raw, token, job.request.logprobs or 0, self._model.piece),)
-        text, calls = job.writer.feed(self._model.piece(token))
-        if text or calls or known:
-            job.receive(Piece(text, tuple(calls), known))
-        if job.writer.stopped:
-            self._finish(job, "stop")
-        elif self._may_make(job) < 1:
-            self._finish(job, "length")
-
-    # Leaving
-
-    def _finish(self, job: Job, reason: FinishReason) -> None:
-        """End a request whose answer is complete."""
-        text, calls = job.writer.finish()
-        if text or calls:
-            job.receive(Piece(text, tuple(calls)))
-        job.receive(Piece(finish_reason=job.writer.reason(reason), usage=job.usage))
-        self.counters.finished += 1
-        self._end(job)
-
-    def _fail(self, job: Job, error: EdgeError) -> None:
-        job.receive(error)
-        self.counters.failed += 1
-        self._end(job)
-
-    def _cancel(self, job: Job) -> None:
-        if job in self._waiting:
-            self._waiting.remove(job)
-        elif job not in self._running:
-            return
-        self.counters.cancelled += 1
-        self._end(job)
-
-    def _end(self, job: Job) -> None:
-        self._leave(job)
-        if job.sampler is not None:
-            job.sampler.close()
-
-    def _leave(self, job: Job) -> None:
-        """Take a request off the cache; what it has computed stays there for others."""
-        if job in self._running:
-            self._running.remove(job)
-        if job.sequence is None:
-            return
-        sequence, node = job.sequence, job.node
-        assert node is not None
-        if job.done:
-            self._cache.insert(job.adapter, job.tokens[: job.done], sequence, job.shared)
-        else:
-            self._cache.give_back(sequence)
-        self._cache.release(node)
-        job.sequence = job.node = None
-        job.done = job.shared = 0
-
-    def _fail_all(self, error: EngineError) -> None:
-        """End everything that runs or waits: the cache's content is not certain any more."""
-        for job in [*self._running, *self._waiting]:
-            job.receive(error)
-            self.counters.failed += 1
-            if job.sampler is not None:
-                job.sampler.close()
-        self._running.clear()
-        self._waiting.clear()
-        self._context.clear()
-        self._cache = PrefixCache(self._context, self._sequences)
+    def status(self) -> dict[str, Any]:
+        """Return what is going on, for `ps` and metrics. To be called between two steps: see `call`."""
+        batchers = list(dict.fromkeys(self._batchers()))
+        return {
+            "running": sum(batcher.running for batcher in batchers),
+            "waiting": sum(batcher.waiting for batcher in batchers),
+            "cells_used": self._shared.cells_used,
+            **self._counters.to_dict(),
+        }
 
 
 def _nothing() -> None:

@@ -36,7 +36,7 @@ class Running:
 
     def next(self) -> Piece:
         """Return the next piece; raise the error if it is one."""
-        item = self.answers.get(timeout=120)
+        item = self.answers.get(timeout=280)
         self.count += 1
         if isinstance(item, EdgeError):
             raise item

@@ -28,7 +28,7 @@ def engine(generation_folder: Path) -> Iterator[LlamaEngine]:
 @pytest.fixture
 def small(generation_folder: Path) -> Iterator[LlamaEngine]:
     """An engine whose cache is too small for what its slots may want."""
-    engine = LlamaEngine(LoadOptions(path=str(generation_folder), context=512, cells=512, threads=2, slots=4))
+    engine = LlamaEngine(LoadOptions(path=str(generation_folder), context=120, cells=256, threads=2, slots=4))
     engine.start()
     yield engine
     engine.close()
@@ -95,16 +95,14 @@ def test_a_cancelled_request_frees_its_place(engine: LlamaEngine) -> None:
 
 
 def test_where_the_cache_is_too_small_requests_take_turns(small: LlamaEngine) -> None:
-    running = [start(small, raw(f"Chapter {number}: " + "a b c d " * 15, max_tokens=300)) for number in range(4)]
+    running = [start(small, raw(f"Chapter {number}: " + "a b c d " * 4, max_tokens=80)) for number in range(4)]
     usages = [one.whole()[2] for one in running]
-    assert all(usage.prompt_tokens + usage.completion_tokens <= 512 for usage in usages)
+    assert all(usage.prompt_tokens + usage.completion_tokens <= 120 for usage in usages)
     assert all(usage.completion_tokens > 0 for usage in usages)
-    assert small.status()["cells_used"] <= 512
+    assert small.status()["cells_used"] <= small.facts.cells
 
 
-def test_a_failed_step_ends_its_requests_and_nothing_else(
-    small: LlamaEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_step_ends_its_requests_and_nothing_else(small: LlamaEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     complete(small, raw("Before", max_tokens=2))
 
     def fail() -> None:

@@ -91,7 +91,7 @@ class Life(RuleBasedStateMachine):
         self.running.remove(one)
         if one.done:
             self.cache.insert(one.adapter, one.tokens[: one.done], one.sequence, one.shared)
-            node, length = self.cache.match(one.adapter, one.tokens, len(one.tokens))
+            _, length = self.cache.match(one.adapter, one.tokens, len(one.tokens))
             assert length >= one.done
         else:
             self.cache.give_back(one.sequence)
