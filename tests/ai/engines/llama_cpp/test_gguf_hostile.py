@@ -200,5 +200,5 @@ def test_llama_cpp_never_sees_it(path: Path, monkeypatch: pytest.MonkeyPatch) ->
             GgufModel(path, gpu_layers=0)
         assert caught.value.code == "model_load_failed"
     path.write_bytes(WHOLE)
-    with pytest.raises(AssertionError, match="llama.cpp was asked"):
+    with pytest.raises(AssertionError, match=r"llama\.cpp was asked"):
         GgufModel(path, gpu_layers=0)
