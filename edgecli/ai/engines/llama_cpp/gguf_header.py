@@ -125,6 +125,7 @@ def read_header(path: Path) -> GgufHeader:
     heads_kv = facts.each_layer("attention.head_count_kv", layers, default=heads)
     facts.check_heads(heads, heads_kv)
     facts.check_rope()
+    facts.check_norms()
     experts, used = facts.experts(layers)
     key, value = facts.lengths_of_a_head(embedding // heads[0] if heads[0] else 0)
     name = parts[0].metadata.get("general.name")
@@ -209,6 +210,14 @@ class _Facts:
         scaling = self._metadata.get(f"{self.architecture}.rope.scaling.type", "none")
         if scaling not in _ROPE_SCALING:
             raise broken(self._path, f"its `{self.architecture}.rope.scaling.type` is {str(scaling)[:40]!r}")
+
+    def check_norms(self) -> None:
+        """Raise EngineError if what keeps a norm from dividing by zero is no small positive number."""
+        own = f"{self.architecture}."
+        found = {key: value for key, value in self._metadata.items() if key.startswith(own) and key.endswith("epsilon")}
+        for key, value in found.items():
+            if not isinstance(value, int | float) or not 0 <= value <= 1:  # NaN is not either
+                raise broken(self._path, f"its `{key}` is {str(value)[:40]}, not 0 to 1")
 
     def experts(self, layers: int) -> tuple[int, int]:
         """Return the number of experts, and how many of them a token takes at most."""

@@ -258,6 +258,9 @@ def test_numbers_that_llama_cpp_ends_the_process_over(tmp_path: Path) -> None:
     assert said(llama__expert_count=8) == "it takes 0 of 8 experts for each token."
     assert said(llama__expert_used_count=8) == "it takes 8 of 0 experts for each token."
     assert said(llama__rope__scaling__type="odd") == "its `llama.rope.scaling.type` is 'odd'."
+    epsilon = "llama__attention__layer_norm_rms_epsilon"
+    assert said(**{epsilon: -0.5}) == "its `llama.attention.layer_norm_rms_epsilon` is -0.5, not 0 to 1."
+    assert said(**{epsilon: float("nan")}) == "its `llama.attention.layer_norm_rms_epsilon` is nan, not 0 to 1."
     assert said(llama__nextn_predict_layers=3) == "its `llama.nextn_predict_layers` is 3, not 0 to 2."
     assert said(tokenizer__ggml__tokens=[1, 2]) == "its `tokenizer.ggml.tokens` is no array of texts."
     assert "`split.count` is missing or of another type" in said(split__count=3)
