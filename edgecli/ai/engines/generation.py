@@ -157,8 +157,10 @@ class EngineFacts:
     slots: int
     """Requests that run at the same time."""
     memory: int
-    """Bytes of weights and KV cache."""
+    """Bytes of weights, KV cache and buffers, estimated."""
     pid: int
+    notes: tuple[str, ...] = ()
+    """Sentences on why it is so."""
 
 
 class GenerationEngine(Protocol):

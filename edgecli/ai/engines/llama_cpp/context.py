@@ -102,6 +102,8 @@ class LlamaContext:
         # One buffer for all: a prefix that several sequences share is held, and read, once.
         params.kv_unified = True
         params.no_perf = True
+        if not model.gpu_layers:  # a build with CUDA would use the GPU for parts of the work all the same
+            params.offload_kqv = params.op_offload = False
         self._handle: Any = self._lib.llama_init_from_model(model.handle, params)
         if not self._handle:
             raise EngineError(

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from edgecli.ai.engines.generation import EngineFacts, GenerationRequest
-from edgecli.ai.engines.hardware import available_cores, cuda_device_name
+from edgecli.ai.engines.hardware import cuda_device_name
 from edgecli.ai.engines.llama_cpp.adapters import load_adapter
 from edgecli.ai.engines.llama_cpp.answer import AnswerWriter
 from edgecli.ai.engines.llama_cpp.batcher import Batcher
 from edgecli.ai.engines.llama_cpp.context import LlamaContext
 from edgecli.ai.engines.llama_cpp.counters import Counters
-from edgecli.ai.engines.llama_cpp.gguf_model import GgufModel
 from edgecli.ai.engines.llama_cpp.job import Job, Receive
+from edgecli.ai.engines.llama_cpp.loading import load, new_context
 from edgecli.ai.engines.llama_cpp.options import LoadOptions
 from edgecli.ai.engines.llama_cpp.prompt import PromptMaker
 from edgecli.ai.engines.llama_cpp.scheduler import Scheduler
-from edgecli.errors import EngineError, UsageError
-
-log = logging.getLogger("edgecli.ai")
-
-DEFAULT_CONTEXT = 8192
-GPU_BATCH = 512
-CPU_BATCH = 256
-KEPT_PREFIXES = 16
-"""Sequences beside those of the slots: they hold prefixes in the cache that no request uses now."""
-MOST_SEQUENCES = 256  # llama.cpp: LLAMA_MAX_SEQ
+from edgecli.errors import UsageError
 
 
 class LlamaEngine:
@@ -42,55 +31,29 @@ class LlamaEngine:
 
         Raises EngineError if the library is missing, the file is damaged, or memory is short.
         """
-        self._model = GgufModel(find_gguf(Path(options.path)), gpu_layers=options.gpu_layers)
-        lib = self._model.lib
-        total = self._model.layers
-        wanted = total if options.gpu_layers < 0 else options.gpu_layers
-        layers = min(wanted, total) if lib.llama_supports_gpu_offload() else 0
-        context = options.context or min(self._model.trained_context, DEFAULT_CONTEXT)
-        if context > self._model.trained_context:
-            log.warning(
-                "%s was trained on %d tokens; a context of %d may give nonsense beyond them.",
-                self._model.file.name,
-                self._model.trained_context,
-                context,
-            )
-        self._longest = context
-        self._batch = max(GPU_BATCH if layers else CPU_BATCH, options.slots)
         self._options = options
-        try:
-            self.context = self._new_context(
-                cells=max(options.cells, context),
-                sequences=min(options.slots * 2 + KEPT_PREFIXES, MOST_SEQUENCES),
-            )
-        except EngineError:
-            self._model.close()
-            raise
+        loaded = load(options)
+        self._model, self.context, fit = loaded.model, loaded.context, loaded.fit
+        self._longest = fit.context
+        self._fit = fit
         self._exact_context: LlamaContext | None = None
         self._prompts = PromptMaker(self._model)
         self._counters = Counters()
-        shared = Batcher(self._model, self.context, self._counters, slots=options.slots, longest=context, exact=False)
+        shared = Batcher(
+            self._model, self.context, self._counters, slots=options.slots, longest=fit.context, exact=False
+        )
         self._scheduler = Scheduler(shared, self._make_exact, self._counters)
         self._thread = threading.Thread(target=self._scheduler.run, name="edgecli-llama", daemon=True)
         self.facts = EngineFacts(
             engine="llama_cpp",
-            device=_device_name() if layers else "cpu",
-            gpu_layers=(layers, total),
-            context=context,
+            device=_device_name() if fit.gpu_layers else "cpu",
+            gpu_layers=(fit.gpu_layers, fit.total_layers),
+            context=fit.context,
             cells=self.context.cells,
             slots=options.slots,
-            memory=lib.llama_model_size(self._model.handle),
+            memory=fit.device_bytes + fit.host_bytes,
             pid=os.getpid(),
-        )
-
-    def _new_context(self, *, cells: int, sequences: int) -> LlamaContext:
-        return LlamaContext(
-            self._model,
-            cells=cells,
-            batch=self._batch,
-            sequences=sequences,
-            threads=self._options.threads or available_cores(),
-            kv_type=self._options.kv_type,
+            notes=fit.reasons,
         )
 
     def _make_exact(self) -> Batcher:
@@ -99,7 +62,7 @@ class LlamaEngine:
         Where tokens lie changes the order of sums, and so the last bits of the logits; with quantised weights that
         moved logits by up to 0.5 here, enough for another answer.
         """
-        self._exact_context = self._new_context(cells=self._longest, sequences=1)
+        self._exact_context = new_context(self._model, self._options, cells=self._longest, sequences=1)
         return Batcher(self._model, self._exact_context, self._counters, slots=1, longest=self._longest, exact=True)
 
     def start(self, after_step: Any = None) -> None:
@@ -187,22 +150,6 @@ def context_exceeded(prompt: int, context: int) -> UsageError:
         cf_code=3030,
         status=400,
         details={"prompt_tokens": prompt, "context": context},
-    )
-
-
-def find_gguf(path: Path) -> Path:
-    """Return the model file below a folder. Raises EngineError, code `model_files_missing`."""
-    # Of a model in parts llama.cpp wants the first and finds the others; a projector is no model of its own.
-    found = sorted(
-        (file for file in path.rglob("*.gguf") if "mmproj" not in file.name.lower()),
-        key=lambda file: (len(file.parts), str(file)),
-    )
-    if found:
-        return found[0]
-    raise EngineError(
-        f"`{path}` holds no model: there is no `.gguf` file.",
-        hint="Pull the model again: `edgecli models pull <id>`.",
-        code="model_files_missing",
     )
 
 

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from edgecli.ai.engines.llama_cpp.broken import broken
+from edgecli.ai.engines.llama_cpp.gguf_header import GgufHeader, check_tokens, read_header
 from edgecli.ai.engines.llama_cpp.sampling import check_samplers
 from edgecli.errors import EngineError
 
@@ -81,20 +83,22 @@ def last_messages() -> str:
 class GgufModel:
     """The weights and vocabulary of one file. Reading the vocabulary is safe from several threads."""
 
-    def __init__(self, file: Path, *, gpu_layers: int) -> None:
-        """Load `file`; `gpu_layers` go to the GPU, all of them if negative.
+    def __init__(self, file: Path, *, gpu_layers: int, header: GgufHeader | None = None) -> None:
+        """Load `file`; `gpu_layers` go to the GPU, all of them if negative. `header` is the file's, if it is read.
 
         Raises EngineError if the file is no whole GGUF model that this llama.cpp knows.
         """
         self.lib = library()
         self.file = file
-        _check_magic(file)
+        self.gpu_layers = gpu_layers
+        self.header = header or read_header(file)  # llama.cpp would end the process over some files
+        check_tokens(self.header)
         params = self.lib.llama_model_default_params()
         params.n_gpu_layers = gpu_layers if gpu_layers >= 0 else 0x7FFFFFFF
         _said.clear()
         self.handle: Any = self.lib.llama_model_load_from_file(str(file).encode(), params)
         if not self.handle:
-            raise _broken(file, last_messages() or "llama.cpp gives no reason")
+            raise broken(file, last_messages() or "llama.cpp gives no reason")
         self.vocab: Any = self.lib.llama_model_get_vocab(self.handle)
         self.vocabulary_size: int = self.lib.llama_vocab_n_tokens(self.vocab)
         self.trained_context: int = self.lib.llama_model_n_ctx_train(self.handle)
@@ -172,21 +176,3 @@ class GgufModel:
         if self.handle:
             self.lib.llama_model_free(self.handle)
             self.handle = None
-
-
-def _check_magic(file: Path) -> None:
-    try:
-        with file.open("rb") as stream:
-            start = stream.read(4)
-    except OSError as error:
-        raise _broken(file, error.strerror or str(error)) from error
-    if start != b"GGUF":
-        raise _broken(file, f"it begins with {start!r}, a GGUF file with {b'GGUF'!r}")
-
-
-def _broken(file: Path, reason: str) -> EngineError:
-    return EngineError(
-        f"The model file `{file}` cannot be loaded: {reason}.",
-        hint="`edgecli models verify` checks it; remove and pull the model again if it is damaged.",
-        code="model_load_failed",
-    )

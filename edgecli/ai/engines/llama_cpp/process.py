@@ -54,7 +54,10 @@ class ModelProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": f"{package}{os.pathsep}{known}" if known else package},
+            env=os.environ
+            | {"PYTHONPATH": f"{package}{os.pathsep}{known}" if known else package}
+            # ggml would start a debugger to print where it aborted, and hang for minutes.
+            | {"GGML_NO_BACKTRACE": "1"},
         )
         self = cls(process, Path(options.path).name)
         try:

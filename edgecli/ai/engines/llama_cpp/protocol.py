@@ -84,5 +84,7 @@ def _logprob_from(body: dict[str, Any]) -> TokenLogprob:
 
 def facts_from(body: dict[str, Any]) -> EngineFacts:
     """Rebuild the facts that `frame` wrote."""
-    gpu, total = body["gpu_layers"]
-    return EngineFacts(**(body | {"gpu_layers": (gpu, total)}))
+    known: dict[str, Any] = dict(body)
+    known["gpu_layers"] = tuple(body["gpu_layers"])
+    known["notes"] = tuple(body["notes"])
+    return EngineFacts(**known)
