@@ -131,7 +131,6 @@ def test_what_it_says() -> None:
     assert made(device=None, host=4, context=200_000).reasons == (
         "The context of 200000 tokens is longer than the 131072 that the model was trained on.",
         "All layers run on the CPU: there is no GPU that llama.cpp can use.",
-        "The KV cache holds 200192 tokens, not the 1600000 of 8 full contexts: one context at least.",
         "It may not fit: 29.0 GiB of the machine's memory are needed, 4.0 GiB are free.",
     )
     assert made(device=4, slots=1).reasons[1:] == (
