@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from edgecli.ai.engines.sampling import check_samplers
+from edgecli.ai.engines.llama_cpp.sampling import check_samplers
 from edgecli.errors import EngineError
 
 log = logging.getLogger("edgecli.llama")
