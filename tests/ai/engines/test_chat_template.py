@@ -60,6 +60,24 @@ def test_names_that_templates_expect() -> None:
     assert ChatTemplate(source).render([USER]) == '4["<é>"]'
 
 
+def test_tools_reach_templates_that_know_some() -> None:
+    source = "{% if tools is not none %}{{ tools[0].function.name }} {% endif %}{{ messages[0].content }}"
+    tool = {"type": "function", "function": {"name": "weather"}}
+    assert ChatTemplate(source).render([USER], tools=[tool]) == "weather 你好"
+    assert ChatTemplate(source).render([USER]) == "你好"
+
+
+def test_marks_for_training_change_nothing() -> None:
+    source = "{% for m in messages %}<{%- generation -%} {{ m.content }} {%- endgeneration -%} >{% endfor %}"
+    assert ChatTemplate(source).render([USER]) == "<你好>"
+
+
+def test_repair_leaves_calls_and_their_results_apart() -> None:
+    call = {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}
+    result = {"role": "tool", "content": "1", "tool_call_id": "a"}
+    assert repair([USER, call, call, result, result]) == [USER, call, call, result, result]
+
+
 @pytest.mark.parametrize(
     "source",
     [
