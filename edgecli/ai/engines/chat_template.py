@@ -8,18 +8,29 @@ from __future__ import annotations
 
 import datetime
 import json
-import logging
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from edgecli.errors import EngineError, UsageError
 
-log = logging.getLogger("edgecli.ai")
-
 PLAIN_TEMPLATE = "{% for message in messages %}{{ message.content }}\n\n{% endfor %}"
 """For base models, which have no template: they continue the text of the messages."""
 
+# transformers marks what the model itself says, for training; it changes nothing of the text.
+_GENERATION = re.compile(r"\{%([-+]?)\s*(end)?generation\s*(-?)%\}")
+
 Message = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A conversation as text for the model."""
+
+    text: str
+    warning: str | None = None
+    """What had to be changed, where the template refused the conversation as it was."""
 
 
 class ChatTemplate:
@@ -40,12 +51,11 @@ class ChatTemplate:
         self._constants: dict[str, Any] = {
             "bos_token": bos,
             "eos_token": eos,
-            "tools": None,
             "add_generation_prompt": True,
         }
         self._constants |= {"raise_exception": _refuse, "strftime_now": _now}
         try:
-            self._template = environment.from_string(source or PLAIN_TEMPLATE)
+            self._template = environment.from_string(_GENERATION.sub(_as_condition, source or PLAIN_TEMPLATE))
         except TemplateSyntaxError as error:
             raise EngineError(
                 f"The model's chat template is not valid Jinja: line {error.lineno}: {error.message}",
@@ -53,31 +63,31 @@ class ChatTemplate:
                 code="template_invalid",
             ) from error
 
-    def render(self, messages: Sequence[Message]) -> str:
-        """Return the prompt for `messages`.
+    def render(self, messages: Sequence[Message], *, tools: Sequence[Mapping[str, Any]] | None = None) -> Rendered:
+        """Return the prompt for `messages`; `tools`, in OpenAI's form, are for a template that knows some.
 
         A conversation that the template refuses is repaired once, with a warning: its system messages go into
         the first user message, and neighbours of one role become one message. Raises UsageError if that is
         refused too.
         """
-        text, refusal = self._try(messages)
+        text, refusal = self._try(messages, tools)
         if text is not None:
-            return text
-        text, still = self._try(repair(messages))
+            return Rendered(text)
+        text, still = self._try(repair(messages), tools)
         if text is not None:
-            log.warning("The chat template refused the conversation (%s); edgecli merged messages.", refusal)
-            return text
+            return Rendered(text, f"The chat template refused the conversation ({refusal}); edgecli merged messages.")
         raise UsageError(
             f"AiError: Bad input: Error: the model's chat template refuses '/messages': {still}",
             hint="Let user and assistant take turns, beginning with user.",
             code="messages_refused",
         )
 
-    def _try(self, messages: Sequence[Message]) -> tuple[str | None, str]:
+    def _try(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None) -> tuple[str | None, str]:
         from jinja2 import TemplateError
 
         try:
-            return self._template.render(messages=[dict(message) for message in messages], **self._constants), ""
+            names = {**self._constants, "tools": tools, "messages": [dict(message) for message in messages]}
+            return self._template.render(names), ""
         except (TemplateError, TypeError, KeyError, ValueError, OverflowError) as error:
             return None, str(error) or type(error).__name__
 
@@ -89,7 +99,7 @@ def repair(messages: Sequence[Message]) -> list[dict[str, Any]]:
     for message in messages:
         if message["role"] == "system":
             continue
-        if merged and merged[-1]["role"] == message["role"]:
+        if merged and merged[-1]["role"] == message["role"] and not (_calls(message) or _calls(merged[-1])):
             merged[-1]["content"] = _join([_text(merged[-1]), _text(message)])
         else:
             merged.append(dict(message))
@@ -100,6 +110,10 @@ def repair(messages: Sequence[Message]) -> list[dict[str, Any]]:
         else:
             first["content"] = _join([*instructions, _text(first)])
     return merged
+
+
+def _calls(message: Message) -> bool:
+    return message["role"] == "tool" or bool(message.get("tool_calls"))
 
 
 def _text(message: Message) -> str:
@@ -113,6 +127,10 @@ def _join(parts: Sequence[str]) -> str:
 def _to_json(value: Any, ensure_ascii: bool = False, indent: int | None = None, **_: Any) -> str:
     # Jinja's own filter escapes `<` and `'` for HTML, which models have not seen in training.
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
+
+
+def _as_condition(tag: re.Match[str]) -> str:
+    return f"{{%{tag[1]} {'endif' if tag[2] else 'if true'} {tag[3]}%}}"
 
 
 def _now(form: str) -> str:

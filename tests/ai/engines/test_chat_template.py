@@ -16,7 +16,7 @@ ASSISTANT = {"role": "assistant", "content": "您好！"}
 
 
 def test_chatml_takes_a_system_message_as_it_is() -> None:
-    assert ChatTemplate(CHATML_CHAT_TEMPLATE).render([SYSTEM, USER]) == (
+    assert ChatTemplate(CHATML_CHAT_TEMPLATE).render([SYSTEM, USER]).text == (
         "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n你好<|im_end|>\n<|im_start|>assistant\n"
     )
 
@@ -31,7 +31,7 @@ def test_mistral_gets_the_system_message_in_the_first_turn(caplog: pytest.LogCap
 
 def test_mistral_takes_its_own_form_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     template = ChatTemplate(MISTRAL_INSTRUCT_CHAT_TEMPLATE, bos="<s>", eos="</s>")
-    assert template.render([USER, ASSISTANT, USER]).startswith("<s>[INST] 你好 [/INST]您好！</s>")
+    assert template.render([USER, ASSISTANT, USER]).text.startswith("<s>[INST] 你好 [/INST]您好！</s>")
     assert not caplog.records
 
 
@@ -52,12 +52,30 @@ def test_repair_loses_no_text() -> None:
 
 
 def test_base_models_continue_the_text() -> None:
-    assert ChatTemplate(None).render([USER]) == "你好\n\n"
+    assert ChatTemplate(None).render([USER]).text == "你好\n\n"
 
 
 def test_names_that_templates_expect() -> None:
     source = "{{ strftime_now('%Y')|length }}{{ ['<é>']|tojson }}{% for m in messages %}{% break %}x{% endfor %}"
-    assert ChatTemplate(source).render([USER]) == '4["<é>"]'
+    assert ChatTemplate(source).render([USER]).text == '4["<é>"]'
+
+
+def test_tools_reach_templates_that_know_some() -> None:
+    source = "{% if tools is not none %}{{ tools[0].function.name }} {% endif %}{{ messages[0].content }}"
+    tool = {"type": "function", "function": {"name": "weather"}}
+    assert ChatTemplate(source).render([USER], tools=[tool]).text == "weather 你好"
+    assert ChatTemplate(source).render([USER]).text == "你好"
+
+
+def test_marks_for_training_change_nothing() -> None:
+    source = "{% for m in messages %}<{%- generation -%} {{ m.content }} {%- endgeneration -%} >{% endfor %}"
+    assert ChatTemplate(source).render([USER]).text == "<你好>"
+
+
+def test_repair_leaves_calls_and_their_results_apart() -> None:
+    call = {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}
+    result = {"role": "tool", "content": "1", "tool_call_id": "a"}
+    assert repair([USER, call, call, result, result]) == [USER, call, call, result, result]
 
 
 @pytest.mark.parametrize(

@@ -309,7 +309,7 @@ class Batcher:
             job.matcher.accept(token)
         if raw is not None:
             known = (logprob(raw, token, job.request.logprobs or 0, self._model.piece),)
-        text, calls = job.writer.feed(self._model.piece(token))
+        text, calls = job.writer.feed(job.structure.get(token) or self._model.piece(token))
         if text or calls or known:
             job.receive(Piece(text, tuple(calls), known))
         if job.writer.stopped:

@@ -8,18 +8,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from edgecli.ai.engines.generation import EngineFacts, GenerationRequest
+from edgecli.ai.engines.generation import Cut, EngineFacts, GenerationRequest
 from edgecli.ai.engines.hardware import cuda_device_name
 from edgecli.ai.engines.llama_cpp.adapters import load_adapter
 from edgecli.ai.engines.llama_cpp.answer import AnswerWriter
 from edgecli.ai.engines.llama_cpp.batcher import Batcher
 from edgecli.ai.engines.llama_cpp.context import LlamaContext
 from edgecli.ai.engines.llama_cpp.counters import Counters
+from edgecli.ai.engines.llama_cpp.forms import Forms
 from edgecli.ai.engines.llama_cpp.job import Job, Receive
 from edgecli.ai.engines.llama_cpp.loading import load, new_context
 from edgecli.ai.engines.llama_cpp.options import LoadOptions
 from edgecli.ai.engines.llama_cpp.prompt import PromptMaker
 from edgecli.ai.engines.llama_cpp.scheduler import Scheduler
+from edgecli.ai.engines.llama_cpp.tool_grammar import chosen_tools, structure_tokens
+from edgecli.ai.engines.llama_cpp.tool_stream import ToolStream
+from edgecli.ai.engines.llama_cpp.truncate import MessageCutter, cut_tokens
 from edgecli.errors import UsageError
 
 
@@ -38,6 +42,7 @@ class LlamaEngine:
         self._fit = fit
         self._exact_context: LlamaContext | None = None
         self._prompts = PromptMaker(self._model)
+        self._forms = Forms(self._model, self._prompts.form)
         self._counters = Counters()
         shared = Batcher(
             self._model, self.context, self._counters, slots=options.slots, longest=fit.context, exact=False
@@ -76,19 +81,45 @@ class LlamaEngine:
 
         Raises UsageError if the prompt does not fit (code `context_exceeded`) or the model cannot do what is asked.
         """
-        tokens = self._prompts.tokens(request)
-        if len(tokens) >= self._longest:
-            raise context_exceeded(len(tokens), self._longest)
+        tokens, cut, warning = self._prompt(request)
         if (lora := request.lora) is not None:
             self._in_thread(lambda: load_adapter(self._model, lora))
+        tools = chosen_tools(request.tools, request.tool_choice)
+        reader = ToolStream(self._prompts.form, tools) if tools else None
         limit = min(request.max_tokens, self._longest - len(tokens))
         return Job(
             request=replace(request, max_tokens=limit, messages=None, raw_prompt=None),
             tokens=tokens,
             prompt=len(tokens),
-            writer=AnswerWriter(request.stop),
+            writer=AnswerWriter(request.stop, reader),
             receive=receive,
+            matcher=self._forms.matcher(request),
+            structure=structure_tokens(self._model, self._prompts.form) if tools else {},
+            cut=cut,
+            warning=warning,
         )
+
+    def _prompt(self, request: GenerationRequest) -> tuple[list[int], Cut | None, str | None]:
+        """Return the prompt's tokens, what had to be left out of it, and what was changed for the template."""
+        prompt = self._prompts.make(request)
+        if len(prompt.tokens) < self._longest:
+            return prompt.tokens, None, prompt.warning
+        limit = self._longest - max(1, min(request.max_tokens, self._longest // 4))
+        if request.truncate is None:
+            raise context_exceeded(len(prompt.tokens), self._longest)
+        if request.raw_prompt is not None:
+            kept = cut_tokens(prompt.tokens, limit, request.truncate)
+            return kept, Cut(request.truncate, len(prompt.tokens) - len(kept), 0), None
+        cutter = MessageCutter(
+            self.count_prompt,
+            lambda text: self._model.tokenize(text, special=False),
+            lambda tokens: b"".join(map(self._model.piece, tokens)).decode("utf-8", "ignore"),
+        )
+        shorter, cut = cutter.cut(request, limit)
+        prompt = self._prompts.make(shorter)
+        if len(prompt.tokens) >= self._longest:
+            raise context_exceeded(len(prompt.tokens), self._longest)
+        return prompt.tokens, cut, prompt.warning
 
     def submit(self, job: Job) -> None:
         """Queue a job."""
@@ -100,7 +131,7 @@ class LlamaEngine:
 
     def count_prompt(self, request: GenerationRequest) -> int:
         """Return the tokens of the prompt as the model sees it, template included."""
-        return len(self._prompts.tokens(request))
+        return len(self._prompts.make(request).tokens)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the length of each text in the model's tokens, as a message's content counts."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Matcher(Protocol):
     """What form the answer must have: see `constraint.py` and `tools.py`."""
 
-    ended: bool
+    @property
+    def ended(self) -> bool: ...
 
     def restrict(self, logits: Logits) -> None: ...
 
@@ -45,6 +46,8 @@ class Job:
     receive: Receive
     sampler: Sampler | None = None
     matcher: Matcher | None = None
+    structure: Mapping[int, bytes] = field(default_factory=dict[int, bytes])
+    """Tokens of structure that count as text here: those that open and close calls of tools."""
     cut: Cut | None = None
     warning: str | None = None
     cancelled: bool = False

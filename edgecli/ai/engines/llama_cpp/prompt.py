@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from edgecli.ai.engines.chat_template import ChatTemplate
 from edgecli.ai.engines.generation import GenerationRequest
 from edgecli.ai.engines.llama_cpp.gguf_model import GgufModel
+from edgecli.ai.engines.llama_cpp.tool_formats import tool_format
+from edgecli.ai.engines.llama_cpp.tool_messages import prepare_messages, template_tools
 
 # Private-use characters: no text that a person writes holds them in this form.
 _MARK = re.compile("\ue5a1([0-9]+)\ue5a2")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model is given."""
+
+    tokens: list[int]
+    warning: str | None = None
+    """What had to be changed for the model's template."""
 
 
 class PromptMaker:
@@ -20,32 +31,40 @@ class PromptMaker:
     def __init__(self, model: GgufModel) -> None:
         self._model = model
         self._template = ChatTemplate(model.chat_template, bos=model.bos, eos=model.eos)
+        self.form = tool_format(model.chat_template)
+        """How the model writes calls of tools."""
 
-    def tokens(self, request: GenerationRequest) -> list[int]:
-        """Return the prompt's tokens.
+    def make(self, request: GenerationRequest) -> Prompt:
+        """Return the prompt of a request.
 
         What a message says is text, even where it spells a token of structure such as `<|im_end|>`: a
         document cannot end its message and speak as the system. A raw prompt is the caller's own and is read
         with its structure. Raises UsageError if the template refuses the conversation.
         """
         if request.raw_prompt is not None:
-            return self._model.tokenize(request.raw_prompt, special=True, begin=True)
+            return Prompt(self._model.tokenize(request.raw_prompt, special=True, begin=True))
         hidden: list[str] = []
-        messages = [self._disarm(message, hidden) for message in request.messages or ()]
-        return self._tokenize_marked(self._template.render(messages), hidden)
+        disarmed: list[dict[str, Any]] = [self._disarm(dict(message), hidden) for message in request.messages or ()]
+        messages = prepare_messages(self.form, disarmed, request.tools, request.tool_choice)
+        tools = template_tools(self.form, request.tools, request.tool_choice)
+        rendered = self._template.render(messages, tools=tools)
+        return Prompt(self._tokenize_marked(rendered.text, hidden), rendered.warning)
 
-    def _disarm(self, message: Mapping[str, Any], hidden: list[str]) -> dict[str, Any]:
-        """Replace each token of structure in the content by a mark that passes through the template."""
-        content = message.get("content")
-        if not isinstance(content, str) or not self._has_structure(content):
-            return dict(message)
+    def _disarm(self, value: Any, hidden: list[str]) -> Any:
+        """Replace each token of structure in all texts by a mark that passes through the template."""
+        if isinstance(value, dict):
+            return {key: self._disarm(each, hidden) for key, each in value.items()}
+        if isinstance(value, list):
+            return [self._disarm(each, hidden) for each in value]
+        if not isinstance(value, str) or not self._has_structure(value):
+            return value
 
         def mark(match: re.Match[str]) -> str:
             hidden.append(match.group())
             return f"\ue5a1{len(hidden) - 1}\ue5a2"
 
         spelled = "|".join(re.escape(text) for text in self._model.special_texts)
-        return {**message, "content": re.sub(f"{spelled}|{_MARK.pattern}", mark, content)}
+        return re.sub(f"{spelled}|{_MARK.pattern}", mark, value)
 
     def _has_structure(self, content: str) -> bool:
         plain = self._model.tokenize(content, special=False)

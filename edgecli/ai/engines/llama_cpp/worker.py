@@ -10,9 +10,11 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
-from edgecli.ai.engines.generation import Piece
+from edgecli.ai.engines.generation import GenerationRequest, Piece
 from edgecli.ai.engines.llama_cpp.engine import LlamaEngine
 from edgecli.ai.engines.llama_cpp.job import Job
 from edgecli.ai.engines.llama_cpp.options import LoadOptions
@@ -30,6 +32,9 @@ class Worker:
         self._out = outside
         self._events: list[Any] = []
         self._jobs: dict[int, Job] = {}
+        self._preparing: set[int] = set()
+        # A schema may take a second to be understood: the others' messages are not kept waiting for it.
+        self._understanding = ThreadPoolExecutor(2, thread_name_prefix="edgecli-forms")
         self._writing = threading.Lock()
 
     def run(self) -> None:
@@ -47,34 +52,57 @@ class Worker:
         while (message := read_frame(self._in)) is not None:
             self._do(engine, message)
         # The other side is gone, or has closed: nobody waits for what still runs.
+        self._understanding.shutdown(cancel_futures=True)
         engine.close()
 
     def _do(self, engine: LlamaEngine, message: dict[str, Any]) -> None:
+        if message["do"] != "generate":
+            self._answer(message["id"], lambda: self._other(engine, message))
+            return
         number: int = message["id"]
+        request = request_from(message["request"])
+        self._preparing.add(number)
+        if request.constraint or request.tools:
+            self._understanding.submit(self._answer, number, lambda: self._generate(engine, number, request))
+        else:
+            self._answer(number, lambda: self._generate(engine, number, request))
+
+    def _answer(self, number: int, work: Callable[[], None]) -> None:
+        """Do something for a message; if it fails, say so."""
         try:
-            match message["do"]:
-                case "generate":
-                    request = request_from(message["request"])
-                    job = engine.prepare(request, lambda item: self._receive(number, item))
-                    self._jobs[number] = job
-                    engine.submit(job)
-                case "cancel":
-                    if (job := self._jobs.pop(number, None)) is not None:
-                        engine.cancel(job)
-                case "count_prompt":
-                    self._write([[number, "value", engine.count_prompt(request_from(message["request"]))]])
-                case "count_tokens":
-                    self._write([[number, "value", engine.count_tokens(message["texts"])]])
-                case "status":
-                    self._write([[number, "value", engine.status()]])
-                case other:
-                    raise EngineError(f"The model's process does not know `{other}`.", code="internal")
+            work()
         except EdgeError as error:
             self._write([[number, "error", _error(error)]])
         except Exception as error:
             log.exception("a message failed")
             problem = EngineError(f"Unexpected {type(error).__name__}: {error}", code="internal")
             self._write([[number, "error", _error(problem)]])
+
+    def _generate(self, engine: LlamaEngine, number: int, request: GenerationRequest) -> None:
+        try:
+            job = engine.prepare(request, lambda item: self._receive(number, item))
+        finally:
+            wanted = number in self._preparing
+            self._preparing.discard(number)
+        if wanted:
+            self._jobs[number] = job
+            engine.submit(job)
+
+    def _other(self, engine: LlamaEngine, message: dict[str, Any]) -> None:
+        number: int = message["id"]
+        match message["do"]:
+            case "cancel":
+                self._preparing.discard(number)
+                if (job := self._jobs.pop(number, None)) is not None:
+                    engine.cancel(job)
+            case "count_prompt":
+                self._write([[number, "value", engine.count_prompt(request_from(message["request"]))]])
+            case "count_tokens":
+                self._write([[number, "value", engine.count_tokens(message["texts"])]])
+            case "status":
+                self._write([[number, "value", engine.status()]])
+            case other:
+                raise EngineError(f"The model's process does not know `{other}`.", code="internal")
 
     def _receive(self, number: int, item: Piece | EdgeError) -> None:
         """Keep what the engine's thread hands out until its step ends."""
