@@ -52,11 +52,16 @@ class ToolStream:
         elif self._place in ("opened", "call"):
             self._text += self._raw
             self._text += self._rest
-        elif self._place != "behind":
+        elif self._place != "behind" and not self._half_opening():
             self._text += self._rest
         self._rest = self._raw = ""
         self._place = "text"
         return self._out()
+
+    def _half_opening(self) -> bool:
+        """Whether what is left is the beginning of one more call, cut off by the end of the answer."""
+        left = self._rest.strip()
+        return bool(self.calls and left) and self._form.opening.startswith(left)
 
     def _out(self) -> tuple[str, Sequence[ToolCallPart]]:
         text, parts = self._text, self._parts
