@@ -56,12 +56,13 @@ def _say(problem: Any) -> str:
     if kind.endswith("_type"):
         wanted = {"int": "integer", "float": "number", "bool": "boolean", "list": "array", "dict": "object"}
         name = kind.removesuffix("_type")
-        return f"Type mismatch of '{place}', '{_json_type(problem['input'])}' not in '{wanted.get(name, name)}'"
+        return f"Type mismatch of '{place}', '{json_type(problem['input'])}' not in '{wanted.get(name, name)}'"
     said = problem["msg"].lower().replace(" after validation", "")
     return f"'{place}' is {_shown(problem['input'])}: {said}"
 
 
-def _json_type(value: Any) -> str:
+def json_type(value: Any) -> str:
+    """Return the name that JSON Schema has for the type of a value."""
     names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
     return names.get(type(value), "null")
 
