@@ -28,6 +28,7 @@ _KEYS = (
     "query_prefix",
     "passage_prefix",
     "capabilities",
+    "defaults",
     "neurons",
 )
 
@@ -65,6 +66,7 @@ class _Reader:
             query_prefix=self.text("query_prefix") or "",
             passage_prefix=self.text("passage_prefix") or "",
             capabilities=tuple(self.texts("capabilities")),
+            defaults=self.numbers("defaults"),
             neurons_input=neurons.pop("input", None),
             neurons_output=neurons.pop("output", None),
             neurons_other=neurons,

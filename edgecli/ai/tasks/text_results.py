@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from typing import Any, NotRequired, TypedDict
+from typing import Any
+
+from typing_extensions import NotRequired, TypedDict
 
 from edgecli.ai.engines.generation import Cut, Piece, ToolCallPart
 from edgecli.ai.tasks.answer import Answer, ToolCall
