@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -26,9 +26,15 @@ def to_json(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def ok(result: Any, *, status: int = 200, info: Mapping[str, Any] | None = None) -> Response:
-    """Wrap a result in the envelope of success."""
-    body: dict[str, Any] = {"result": result, "success": True, "errors": [], "messages": []}
+def ok(
+    result: Any,
+    *,
+    status: int = 200,
+    info: Mapping[str, Any] | None = None,
+    messages: Sequence[Mapping[str, Any]] = (),
+) -> Response:
+    """Wrap a result in the envelope of success; `messages` say what else the caller should know."""
+    body: dict[str, Any] = {"result": result, "success": True, "errors": [], "messages": messages}
     if info is not None:
         body["result_info"] = dict(info)
     return Response(to_json(body), status_code=status, media_type="application/json")
@@ -158,10 +164,11 @@ def unexpected(error: Exception) -> EdgeError:
     )
 
 
-async def read_json(request: Request, *, limit: int = 100 * 1024 * 1024) -> Any:
+async def read_json(request: Request, *, limit: int = 100 * 1024 * 1024, required: bool = False) -> Any:
     """Read a JSON body whatever its declared type, as clients of Workers AI send it; empty means `{}`.
 
-    Raises UsageError if the body is no JSON or larger than `limit` bytes.
+    Raises UsageError if the body is no JSON or larger than `limit` bytes; if it is `required` and empty, with
+    cf_code 3003.
     """
     from edgecli.errors import UsageError
 
@@ -177,6 +184,13 @@ async def read_json(request: Request, *, limit: int = 100 * 1024 * 1024) -> Any:
                 status=413,
             )
     if not body.strip():
+        if required:
+            raise UsageError(
+                "AiError: Missing headers or body",
+                hint="Send the inputs as one JSON object.",
+                code="missing_body",
+                cf_code=3003,
+            )
         return {}
     try:
         return orjson.loads(bytes(body))

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
 from edgecli.ai.choice import not_available
+from edgecli.errors import NotFoundError
 from edgecli.models.schema import ModelSpec, Task
 
+if TYPE_CHECKING:
+    from edgecli.ai.service import AiService
 
-def schema_of(spec: ModelSpec) -> dict[str, Any]:
+UNKNOWN_MODEL = 6002
+"""The code that this endpoint has for what is 5007 elsewhere."""
+
+
+def schema_of(service: AiService, model: str) -> dict[str, Any]:
+    """Return the schemas of a model. Raises NotFoundError, cf_code 6002; EngineError if nothing here runs it."""
+    try:
+        return schemas(service.spec(model))
+    except NotFoundError as error:
+        error.cf_code = UNKNOWN_MODEL
+        raise
+
+
+def schemas(spec: ModelSpec) -> dict[str, Any]:
     """Return `{input, output}`: what a model takes and gives. Raises EngineError for a task that nothing runs."""
     if spec.task is Task.TEXT_GENERATION:
         return {"input": _text_generation_input(spec), "output": _text_generation_output(spec)}

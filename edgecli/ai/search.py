@@ -104,5 +104,3 @@ def openrouter_item(spec: ModelSpec) -> dict[str, Any]:
 
 def _per_token(neurons: float | None) -> str:
     return f"{(neurons or 0) * _USD_PER_NEURON_TOKEN:.12f}".rstrip("0").rstrip(".")
-
-

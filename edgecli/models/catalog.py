@@ -159,9 +159,7 @@ def _spoken_to_as(model_id: str, spec: ModelSpec) -> ModelSpec:
     asked = _shipped_table(model_id)
     own = [each for each in spec.capabilities if each not in WIRE_FORMS]
     forms = [each for each in asked.get("capabilities", ()) if each in WIRE_FORMS]
-    return replace(
-        spec, requested_id=model_id, capabilities=(*own, *forms), defaults=dict(asked.get("defaults", {}))
-    )
+    return replace(spec, requested_id=model_id, capabilities=(*own, *forms), defaults=dict(asked.get("defaults", {})))
 
 
 def _not_found(model_id: str, known: list[str], *, asked: str) -> NotFoundError:

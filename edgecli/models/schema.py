@@ -46,6 +46,16 @@ class ModelFile:
     """Bytes to download, where the catalog knows it."""
 
 
+@dataclass(frozen=True, slots=True)
+class LoraFile:
+    """A LoRA adapter that a project has for a model."""
+
+    name: str
+    path: str
+    """Its GGUF file."""
+    scale: float = 1.0
+
+
 WIRE_FORMS = frozenset({"chat_completions", "openai_tool_calls", "content_parts", "responses", "strict"})
 """Capabilities that say how a model is spoken to: they belong to the id that was asked for, whatever runs."""
 
@@ -76,6 +86,7 @@ class ModelSpec:
     only those, `content_parts` takes messages in parts, `strict` refuses fields that it does not know."""
     defaults: dict[str, float] = field(default_factory=dict[str, float])
     """`max_tokens` and `temperature`, where its schema on Workers AI has others than 256 and 0.6."""
+    loras: tuple[LoraFile, ...] = ()
     neurons_input: float | None = None
     """Neurons per million input tokens, from Cloudflare's price list."""
     neurons_output: float | None = None
