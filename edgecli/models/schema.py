@@ -81,7 +81,8 @@ class ModelSpec:
     query_prefix: str = ""
     passage_prefix: str = ""
     capabilities: tuple[str, ...] = ()
-    """What the model can do, as data: `tools`, `json_mode`, `vision`, `reasoning`, `lora`, `batch`, `multilingual`;
+    """What the model can do, as data: `tools`, `json_mode`, `vision`, `reasoning`, `lora`, `batch`, `multilingual`,
+    `matryoshka` (the first numbers of its vectors, brought to length 1, are vectors too);
     and its form on the wire (`WIRE_FORMS`): `chat_completions` takes and gives OpenAI's, `openai_tool_calls` gives
     only those, `content_parts` takes messages in parts, `strict` refuses fields that it does not know."""
     defaults: dict[str, float] = field(default_factory=dict[str, float])

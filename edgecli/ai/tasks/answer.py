@@ -72,6 +72,11 @@ async def merged(sources: Sequence[AsyncGenerator[Piece]]) -> AsyncGenerator[tup
 
     An error of one ends all. Closing the iterator closes all.
     """
+    if len(sources) == 1:
+        async with aclosing(sources[0]) as only:
+            async for piece in only:
+                yield 0, piece
+        return
     waiting = {asyncio.ensure_future(_next(source)): index for index, source in enumerate(sources)}
     try:
         while waiting:

@@ -6,35 +6,48 @@ import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
 from edgecli.ai.engines.generation import GenerationRequest, Piece, TokenLogprob, Usage
 from edgecli.ai.tasks.answer import Answer, merged, notes, total
 from edgecli.ai.tasks.chat_completion import IMPOSSIBLE, Head
+from edgecli.ai.tasks.text_generation import ChatCompletionsInput, Whole
+from edgecli.ai.tasks.text_request import Defaults, to_requests
 from edgecli.ai.tasks.validation import bad_input, listed, parse
-from edgecli.ai.v1.sampling import MAX_ANSWERS, OpenAiSampling
-
-if TYPE_CHECKING:
-    from edgecli.config.settings import GenerationSettings
+from edgecli.ai.v1.sampling import ModelId, Seed
 
 KIND = "text_completion"
+MAX_ANSWERS = 128
+"""To all prompts of a request together."""
+REFUSED = {
+    "messages": "`completions` takes a `prompt`, `chat/completions` takes messages",
+    "tools": "only `chat/completions` has them",
+    "suffix": "the model continues a text, it does not fill gaps",
+}
 
 
-class CompletionInput(OpenAiSampling):
-    """The body of a request."""
+class CompletionInput(ChatCompletionsInput):
+    """The body of a request: the fields of `chat/completions` that have a meaning without a conversation."""
 
-    prompt: Annotated[
+    model: ModelId
+    prompt: Annotated[  # pyright: ignore[reportGeneralTypeIssues, reportIncompatibleVariableOverride]
         list[Annotated[str, Field(min_length=1)]],
         BeforeValidator(listed),
         Field(min_length=1, max_length=MAX_ANSWERS),
     ]
     """One text or several, which are answered at once."""
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    repetition_penalty: float | None = Field(default=None, gt=0, le=2)
+    seed: Seed | None = None
+    logprobs: Annotated[int, Whole, Field(ge=0, le=20)] | None = None  # pyright: ignore[reportGeneralTypeIssues, reportIncompatibleVariableOverride]
     echo: bool = False
-    logprobs: int | None = Field(default=None, ge=0, le=20)
     best_of: int | None = None
-    suffix: str | None = None
+
+    @property
+    def alternatives(self) -> int | None:
+        return self.logprobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +63,32 @@ class CompletionCall:
     include_usage: bool
 
 
-def read_input(body: Mapping[str, Any], settings: GenerationSettings) -> CompletionCall:
+def read_input(body: Mapping[str, Any], defaults: Defaults) -> CompletionCall:
     """Return the checked request. Raises UsageError, cf_code 5006, naming the field and its value."""
+    for name, reason in REFUSED.items():
+        if body.get(name):
+            raise bad_input(f"'/{name}' is not taken: {reason}", hint=f"Leave `{name}` out.")
     _refuse_tokens(body.get("prompt"))
     checked = parse(CompletionInput, body)
-    if checked.suffix:
-        raise bad_input("'/suffix' is not taken: the model continues a text, it does not fill gaps")
     if checked.best_of not in {None, checked.n}:
         raise bad_input(f"'/best_of' is {checked.best_of}: all `n` answers are given, none is chosen among more")
     if checked.echo and checked.logprobs is not None:
         raise bad_input("'/echo' with '/logprobs': the prompt's own tokens are not measured")
     if (count := len(checked.prompt) * checked.n) > MAX_ANSWERS:
         raise bad_input(f"'/prompt' and '/n' ask for {count} answers; {MAX_ANSWERS} is the most at once")
-    fields: dict[str, Any] = checked.fields() | {
-        "max_tokens": checked.max_tokens or settings.max_tokens,
-        "temperature": settings.temperature if checked.temperature is None else checked.temperature,
-        "logprobs": checked.logprobs,
-    }
     requests = [
-        GenerationRequest(raw_prompt=prompt, seed=seed, **fields)
+        request
         for prompt in checked.prompt
-        for seed in checked.seeds()
+        for request in to_requests(checked.model_copy(update={"prompt": prompt, "raw": True}), defaults)
     ]
-    return CompletionCall(checked.model, requests, checked.n, checked.stream, checked.echo, checked.include_usage)
+    return CompletionCall(
+        model=checked.model,
+        requests=requests,
+        n=checked.n,
+        stream=checked.stream,
+        echo=checked.echo,
+        include_usage=checked.streamed_usage,
+    )
 
 
 def _refuse_tokens(prompt: Any) -> None:

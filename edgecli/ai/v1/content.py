@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from typing import Any, cast
 
-from edgecli.ai.tasks.validation import bad_input, json_type
+from edgecli.ai.tasks.validation import bad_input, mismatch
 
 TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
 PASSED_OVER = frozenset({"reasoning", "thinking", "redacted_thinking"})
@@ -20,7 +20,7 @@ def read_text(content: Any, place: str, *, passed_over: Container[str] = PASSED_
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
-        raise bad_input(f"Type mismatch of '{place}', '{json_type(content)}' not in 'string', 'array'")
+        raise bad_input(mismatch(place, "string', 'array", content))
     texts: list[str] = []
     for number, part in enumerate(cast("list[Any]", content)):
         kind, part = typed(part, f"{place}/{number}")
@@ -36,7 +36,7 @@ def read_text(content: Any, place: str, *, passed_over: Container[str] = PASSED_
 def typed(part: Any, place: str) -> tuple[str, Mapping[str, Any]]:
     """Return a part and its `type`. Raises UsageError, cf_code 5006, if it has none."""
     if not isinstance(part, dict):
-        raise bad_input(f"Type mismatch of '{place}', '{json_type(part)}' not in 'object'")
+        raise bad_input(mismatch(place, "object", part))
     entry = cast("dict[str, Any]", part)
     kind = entry.get("type")
     if not isinstance(kind, str):
@@ -48,7 +48,7 @@ def text_of(entry: Mapping[str, Any], place: str, *, key: str = "text") -> str:
     """Return a text that an object has to hold. Raises UsageError, cf_code 5006."""
     value = entry.get(key)
     if not isinstance(value, str):
-        raise bad_input(f"Type mismatch of '{place}', '{json_type(value)}' not in 'string'")
+        raise bad_input(mismatch(place, "string", value))
     return value
 
 

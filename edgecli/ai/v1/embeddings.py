@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from edgecli.ai.tasks.text_generation import Whole
 from edgecli.ai.tasks.validation import TaskInput, bad_input, listed, parse
+from edgecli.ai.v1.sampling import ModelId
 
 if TYPE_CHECKING:
     from edgecli.ai.engines.embedding import Vectors
@@ -23,14 +25,14 @@ SHORTENABLE = "matryoshka"
 class EmbeddingInput(TaskInput):
     """The body of a request."""
 
-    model: Annotated[str, Field(min_length=1)]
+    model: ModelId
     input: Annotated[
         list[Annotated[str, Field(min_length=1)]],
         BeforeValidator(listed),
         Field(min_length=1, max_length=MAX_TEXTS),
     ]
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = Field(default=None, ge=1)
+    dimensions: Annotated[int, Whole, Field(ge=1)] | None = None
     pooling: Literal["mean", "cls"] | None = None
     """Workers AI's own field; OpenAI has none."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from starlette.requests import Request
@@ -21,7 +21,9 @@ from edgecli.errors import EdgeError, NotFoundError, UsageError
 if TYPE_CHECKING:
     from edgecli.ai.engines.generation import GenerationRequest, Piece
     from edgecli.ai.service import AiService
+    from edgecli.ai.tasks.text_request import Defaults
     from edgecli.ai.v1.responses.memory import ResponseMemory
+    from edgecli.models.schema import ModelSpec
     from edgecli.models.service import ModelsService
 
 log = logging.getLogger("edgecli.server")
@@ -97,8 +99,9 @@ async def chat_completions(request: Request, body: dict[str, Any]) -> Response:
     from edgecli.ai.v1 import chat_completions
 
     service = _service(request)
-    call = chat_completions.read_input(body, service.settings.generation)
-    head = chat_completion.Head(service.spec(call.model).id)
+    spec = service.spec(_model(body))
+    call = chat_completions.read_input(body, _defaults(service, spec))
+    head = chat_completion.Head(spec.id)
     sources = _sources(service, call.model, call.requests, parallel=call.parallel)
     if call.stream:
         return await sse(chat_completion.stream(head, sources, logprobs=call.logprobs, usage=call.include_usage))
@@ -112,8 +115,9 @@ async def completions(request: Request, body: dict[str, Any]) -> Response:
     from edgecli.ai.v1 import completions
 
     service = _service(request)
-    call = completions.read_input(body, service.settings.generation)
-    head = Head(service.spec(call.model).id, id=f"cmpl-{uuid.uuid4().hex}")
+    spec = service.spec(_model(body))
+    call = completions.read_input(body, _defaults(service, spec))
+    head = Head(spec.id, id=f"cmpl-{uuid.uuid4().hex}")
     sources = _sources(service, call.model, call.requests)
     if call.stream:
         return await sse(completions.stream(head, call, sources))
@@ -153,10 +157,10 @@ class _Responses:
         from edgecli.ai.v1.responses import reading, writing
 
         service = _service(request)
-        call = reading.read_input(body, service.settings.generation, self._memory)
-        model = call.body.model
-        writer = writing.ResponseWriter(call, service.spec(model).id)
-        [pieces] = _sources(service, model, [call.request], parallel=call.body.parallel_tool_calls)
+        spec = service.spec(_model(body))
+        call = reading.read_input(body, _defaults(service, spec), self._memory)
+        writer = writing.ResponseWriter(call, spec.id)
+        [pieces] = _sources(service, call.body.model, [call.request], parallel=call.body.parallel_tool_calls)
         if call.body.stream:
             return await sse(writing.stream(writer, pieces, self._memory), named=True, failed=writer.fail)
         return _json(await writing.whole(writer, pieces, self._memory))
@@ -169,14 +173,15 @@ async def messages(request: Request, body: dict[str, Any]) -> Response:
     from edgecli.ai.v1.messages import reading, writing
 
     service = _service(request)
-    call = reading.read_input(body, service.settings.generation)
-    model, message_id = service.spec(call.model).id, writing.new_id()
+    spec = service.spec(_model(body))
+    call = reading.read_input(body, _defaults(service, spec))
+    model, message_id = spec.id, writing.new_id()
     sources = _sources(service, call.model, [call.request], parallel=call.parallel)
     if not call.stream:
         [answer] = await collect(sources)
         return _json(writing.whole(message_id, model, answer))
     [pieces] = sources
-    count = await service.count_prompt(call.model, call.request)
+    count = await service.count_request(call.model, call.request)
     writer = writing.MessageWriter(message_id, model)
     return await sse(writing.stream(writer, pieces, count), named=True, failed=lambda error: [anthropic_error(error)])
 
@@ -186,7 +191,7 @@ async def count_tokens(request: Request, body: dict[str, Any]) -> Response:
     from edgecli.ai.v1.messages import reading
 
     model, prompt = reading.read_counted(body)
-    return _json({"input_tokens": await _service(request).count_prompt(model, prompt)})
+    return _json({"input_tokens": await _service(request).count_request(model, prompt)})
 
 
 async def list_models(request: Request) -> Response:
@@ -207,6 +212,28 @@ async def show_model(request: Request) -> Response:
         error.status = 404  # it is the path here that names nothing; elsewhere the id is an input
         raise
     return _json(models.model_object(view))
+
+
+def _model(body: Mapping[str, Any]) -> str:
+    """Return the id of the model, which says what stands in where the body is silent."""
+    from edgecli.ai.tasks.validation import bad_input, mismatch
+
+    model = body.get("model")
+    if not model:
+        raise bad_input("required properties at '/' are 'model'", hint="`GET …/ai/v1/models` lists the models.")
+    if not isinstance(model, str):
+        raise bad_input(mismatch("/model", "string", model))
+    return model
+
+
+def _defaults(service: AiService, spec: ModelSpec) -> Defaults:
+    from edgecli.ai.tasks.text_request import Defaults
+
+    wanted = service.settings.generation
+    return Defaults(
+        max_tokens=int(spec.defaults.get("max_tokens", wanted.max_tokens)),
+        temperature=spec.defaults.get("temperature", wanted.temperature),
+    )
 
 
 def _sources(

@@ -9,8 +9,8 @@ import httpx2
 import openai
 import pytest
 from starlette.applications import Starlette
-from starlette.responses import Response
 from starlette.requests import Request
+from starlette.responses import Response
 
 from edgecli.ai.v1.routes import routes
 from edgecli.envelope import failure

@@ -15,6 +15,7 @@ from edgecli.ai.engines.generation import (
     ToolCallPart,
     Usage,
 )
+from edgecli.ai.tasks.text_request import Defaults
 from edgecli.config.settings import Settings
 from edgecli.errors import EdgeError
 from edgecli.models.catalog import Catalog
@@ -22,6 +23,7 @@ from edgecli.models.schema import ModelSpec
 
 T = TypeVar("T")
 
+DEFAULTS = Defaults(max_tokens=256, temperature=0.6)
 MODEL = "@edge/smollm2-135m-instruct"
 
 TEXT = (
@@ -96,7 +98,7 @@ class RecordedService:
         finally:
             self.closed += 1
 
-    async def count_prompt(self, model: str, request: GenerationRequest) -> int:
+    async def count_request(self, model: str, request: GenerationRequest) -> int:
         del model
         return sum(len(str(message["content"]).split()) for message in request.messages or ())
 

@@ -12,15 +12,14 @@ from openai.types import Completion
 from edgecli.ai.tasks.answer import collect
 from edgecli.ai.tasks.chat_completion import Head
 from edgecli.ai.v1.completions import CompletionCall, read_input, stream, whole
-from edgecli.config.settings import GenerationSettings
 from edgecli.errors import UsageError
-from tests.ai.v1.recorded import CUT_SHORT, MODEL, TEXT, RecordedService, gather, replay
+from tests.ai.v1.recorded import CUT_SHORT, DEFAULTS, MODEL, TEXT, RecordedService, gather, replay
 
 HEAD = Head(MODEL, id="cmpl-1", created=1)
 
 
 def read(**body: Any) -> CompletionCall:
-    return read_input({"model": MODEL, "prompt": "Once"} | body, GenerationSettings())
+    return read_input({"model": MODEL, "prompt": "Once"} | body, DEFAULTS)
 
 
 def test_prompts_go_to_the_model_as_they_are() -> None:

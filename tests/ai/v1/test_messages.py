@@ -16,12 +16,12 @@ from edgecli.ai.engines.generation import Constraint, GenerationRequest, Piece, 
 from edgecli.ai.tasks.answer import collect
 from edgecli.ai.v1.messages import writing
 from edgecli.ai.v1.messages.reading import MessageCall, read_counted, read_input
-from edgecli.config.settings import GenerationSettings
 from edgecli.errors import EngineError, LimitError, UsageError
 from tests.ai.v1.recorded import (
     CALL_CUT_SHORT,
     CALLS,
     CUT_SHORT,
+    DEFAULTS,
     MODEL,
     SILENT,
     STOPPED,
@@ -38,7 +38,7 @@ EVENT: TypeAdapter[RawMessageStreamEvent] = TypeAdapter(RawMessageStreamEvent)
 
 
 def read(**body: Any) -> MessageCall:
-    return read_input({"model": MODEL, "max_tokens": 64, "messages": HI} | body, GenerationSettings())
+    return read_input({"model": MODEL, "max_tokens": 64, "messages": HI} | body, DEFAULTS)
 
 
 def whole(pieces: Sequence[Piece]) -> dict[str, Any]:
@@ -255,7 +255,9 @@ def test_the_events_of_calls() -> None:
     blocks = [event["content_block"] for event in said if event["type"] == "content_block_start"]
     assert [block["type"] for block in blocks] == ["text", "tool_use", "tool_use"]
     assert blocks[1] == {"type": "tool_use", "id": "call_a", "name": "weather", "input": {}}
-    parts = [event["delta"]["partial_json"] for event in said if event.get("delta", {}).get("type") == "input_json_delta"]
+    parts = [
+        event["delta"]["partial_json"] for event in said if event.get("delta", {}).get("type") == "input_json_delta"
+    ]
     assert parts == ['{"city":', '"Oslo"}', "{}"]
     assert [event["index"] for event in said if event["type"] == "content_block_stop"] == [0, 1, 2]
     assert said[-2]["delta"]["stop_reason"] == "tool_use"
@@ -291,7 +293,9 @@ def test_the_client_reads_them(anthropic_client: anthropic.AsyncAnthropic, servi
         assert texts == ["Let me look."]
         assert final.content[1].type == "tool_use" and final.content[1].input == {"city": "Oslo"}
         assert (final.stop_reason, final.usage.output_tokens) == ("tool_use", 20)
-        counted = await anthropic_client.messages.count_tokens(model=MODEL, messages=ask["messages"], system="Be brief.")
+        counted = await anthropic_client.messages.count_tokens(
+            model=MODEL, messages=ask["messages"], system="Be brief."
+        )
         assert counted.input_tokens == 3
 
     asyncio.run(scene())

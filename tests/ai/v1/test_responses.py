@@ -15,12 +15,12 @@ from edgecli.ai.engines.generation import Constraint, GenerationRequest, Piece, 
 from edgecli.ai.v1.responses.memory import ResponseMemory
 from edgecli.ai.v1.responses.reading import ResponseCall, read_input
 from edgecli.ai.v1.responses.writing import ResponseWriter, stream
-from edgecli.config.settings import GenerationSettings
 from edgecli.errors import EngineError, LimitError, UsageError
 from tests.ai.v1.recorded import (
     CALL_CUT_SHORT,
     CALLS,
     CUT_SHORT,
+    DEFAULTS,
     MODEL,
     SILENT,
     TEXT,
@@ -38,7 +38,7 @@ HI = [{"role": "user", "content": "Hi"}]
 
 
 def read(memory: ResponseMemory | None = None, **body: Any) -> ResponseCall:
-    return read_input({"model": MODEL, "input": "Hi"} | body, GenerationSettings(), memory or ResponseMemory())
+    return read_input({"model": MODEL, "input": "Hi"} | body, DEFAULTS, memory or ResponseMemory())
 
 
 def events(pieces: Sequence[Piece], **body: Any) -> list[dict[str, Any]]:
@@ -292,9 +292,9 @@ def test_errors(openai_client: openai.AsyncOpenAI, service: RecordedService) -> 
         with pytest.raises(openai.BadRequestError) as unknown:
             await create(model="@edge/none", input="Hi")
         assert unknown.value.code == "model_not_found"
-        for stream in (False, True):
+        for streamed in (False, True):
             with service.giving([LimitError("all slots are taken")]), pytest.raises(openai.RateLimitError) as busy:
-                await create(model=MODEL, input="Hi", stream=stream)
+                await create(model=MODEL, input="Hi", stream=streamed)
             assert busy.value.code == "rate_limit_exceeded"
             assert busy.value.response.headers["retry-after"] == "1"
         with service.giving([*TEXT[:1], EngineError("gone")]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from edgecli.ai.tasks.validation import bad_input, json_type
+from edgecli.ai.tasks.validation import bad_input, mismatch
 from edgecli.ai.v1.content import PASSED_OVER, no_such_part, read_text, text_of, typed
 from edgecli.ai.v1.conversation import Conversation
 
@@ -47,7 +47,7 @@ def _tool(conversation: Conversation, kind: str, block: Mapping[str, Any], place
     if kind == "tool_use":
         arguments = block.get("input", {})
         if not isinstance(arguments, dict):
-            raise bad_input(f"Type mismatch of '{place}/input', '{json_type(arguments)}' not in 'object'")
+            raise bad_input(mismatch(f"{place}/input", "object", arguments))
         call_id = text_of(block, f"{place}/id", key="id")
         conversation.call(call_id, text_of(block, f"{place}/name", key="name"), cast("dict[str, Any]", arguments))
         return

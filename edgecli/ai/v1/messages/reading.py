@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
 from edgecli.ai.engines.generation import Constraint, GenerationRequest, Tool
+from edgecli.ai.tasks.text_generation import Stops
+from edgecli.ai.tasks.text_request import Defaults
 from edgecli.ai.tasks.tools import MAX_TOOLS, ToolName, named_choice, read_choice
 from edgecli.ai.tasks.validation import TaskInput, bad_input, parse
 from edgecli.ai.v1.content import read_text
 from edgecli.ai.v1.conversation import Conversation
 from edgecli.ai.v1.messages.blocks import read_turn
-from edgecli.ai.v1.sampling import Sampling, Stops, read_format
-
-if TYPE_CHECKING:
-    from edgecli.config.settings import GenerationSettings
+from edgecli.ai.v1.sampling import Count, ModelId, Sampling, read_format
 
 REFUSED = {
     "mcp_servers": "edgecli connects to no servers",
@@ -43,7 +42,7 @@ class Turn(TaskInput):
 class Counted(TaskInput):
     """What makes the prompt: all that counting its tokens needs."""
 
-    model: Annotated[str, Field(min_length=1)]
+    model: ModelId
     messages: Annotated[list[Turn], Field(min_length=1)]
     system: Any = None
     tools: list[dict[str, Any]] = Field(default_factory=list[Any], max_length=MAX_TOOLS)
@@ -53,7 +52,7 @@ class Counted(TaskInput):
 class MessageInput(Counted, Sampling):
     """The body of a request. `thinking`, `metadata` and what else a hosted service would do with it is ignored."""
 
-    max_tokens: int = Field(ge=1)
+    max_tokens: Count
     stop_sequences: Stops = Field(default_factory=list[str])
     output_config: dict[str, Any] | None = None
     output_format: dict[str, Any] | None = None
@@ -74,7 +73,7 @@ class _Tools(TaskInput):
     tools: list[ToolInput]
 
 
-def read_input(body: Mapping[str, Any], settings: GenerationSettings) -> MessageCall:
+def read_input(body: Mapping[str, Any], defaults: Defaults) -> MessageCall:
     """Return the checked request. Raises UsageError, cf_code 5006, naming the field and its value."""
     for name, reason in REFUSED.items():
         if body.get(name):
@@ -83,7 +82,7 @@ def read_input(body: Mapping[str, Any], settings: GenerationSettings) -> Message
     request = GenerationRequest(
         **_prompt(checked),
         max_tokens=checked.max_tokens,
-        temperature=settings.temperature if checked.temperature is None else checked.temperature,
+        temperature=defaults.temperature if checked.temperature is None else checked.temperature,
         top_p=checked.top_p,
         top_k=checked.top_k,
         min_p=checked.min_p,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from edgecli.ai.tasks.tools import read_arguments
-from edgecli.ai.tasks.validation import bad_input, json_type
+from edgecli.ai.tasks.validation import bad_input, mismatch
 from edgecli.ai.v1.content import PASSED_OVER, read_text, text_of
 from edgecli.ai.v1.conversation import Conversation
 
@@ -22,7 +22,7 @@ def read_items(items: Sequence[Any], earlier: Sequence[dict[str, Any]] = ()) -> 
     for number, item in enumerate(items):
         place = f"/input/{number}"
         if not isinstance(item, dict):
-            raise bad_input(f"Type mismatch of '{place}', '{json_type(item)}' not in 'object'")
+            raise bad_input(mismatch(place, "object", item))
         _read(conversation, cast("dict[str, Any]", item), place)
     return conversation.messages
 

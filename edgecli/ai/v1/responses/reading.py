@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import Field
 
 from edgecli.ai.engines.generation import GenerationRequest, Tool
+from edgecli.ai.tasks.text_generation import Whole
+from edgecli.ai.tasks.text_request import Defaults
 from edgecli.ai.tasks.tools import Tools, read_choice
-from edgecli.ai.tasks.validation import TaskInput, bad_input, json_type, parse
+from edgecli.ai.tasks.validation import TaskInput, bad_input, mismatch, parse
 from edgecli.ai.v1.responses.items import read_items
-from edgecli.ai.v1.sampling import Sampling, read_format
+from edgecli.ai.v1.sampling import Count, Sampling, read_format
 
 if TYPE_CHECKING:
     from edgecli.ai.v1.responses.memory import ResponseMemory
-    from edgecli.config.settings import GenerationSettings
 
 REFUSED = {
     "background": "an answer is given at once, or as a stream",
@@ -39,10 +40,10 @@ class ResponseInput(Sampling):
     input: Any = None
     instructions: str | None = None
     previous_response_id: str | None = None
-    max_output_tokens: int | None = Field(default=None, ge=1)
-    top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    max_output_tokens: Count | None = None
+    top_logprobs: Annotated[int, Whole, Field(ge=0, le=20)] | None = None
     include: list[str] = Field(default_factory=list[str])
-    tools: Annotated[list[dict[str, Any]], Field()] = Field(default_factory=list[Any])
+    tools: list[dict[str, Any]] = Field(default_factory=list[Any])
     tool_choice: Any = None
     parallel_tool_calls: bool = True
     text: Text = Field(default_factory=Text)
@@ -70,7 +71,7 @@ class ResponseCall:
         return self.request.logprobs is not None
 
 
-def read_input(body: Mapping[str, Any], settings: GenerationSettings, memory: ResponseMemory) -> ResponseCall:
+def read_input(body: Mapping[str, Any], defaults: Defaults, memory: ResponseMemory) -> ResponseCall:
     """Return the checked request. Raises UsageError, cf_code 5006, naming the field and its value."""
     for name, reason in REFUSED.items():
         if body.get(name):
@@ -84,8 +85,8 @@ def read_input(body: Mapping[str, Any], settings: GenerationSettings, memory: Re
     instructions = [{"role": "system", "content": checked.instructions}] if checked.instructions else []
     request = GenerationRequest(
         messages=[*instructions, *conversation],
-        max_tokens=checked.max_output_tokens or settings.max_tokens,
-        temperature=settings.temperature if checked.temperature is None else checked.temperature,
+        max_tokens=checked.max_output_tokens or defaults.max_tokens,
+        temperature=defaults.temperature if checked.temperature is None else checked.temperature,
         top_p=checked.top_p,
         top_k=checked.top_k,
         min_p=checked.min_p,
@@ -107,7 +108,7 @@ def _items(given: Any) -> list[Any]:
         raise bad_input("required properties at '/' are 'input'")
     if given in ("", []):
         raise bad_input("'/input' is empty", hint="Send a text, or a list of items.")
-    raise bad_input(f"Type mismatch of '/input', '{json_type(given)}' not in 'string', 'array'")
+    raise bad_input(mismatch("/input", "string', 'array", given))
 
 
 def _tools(given: Sequence[Mapping[str, Any]]) -> tuple[Tool, ...]:
