@@ -25,7 +25,7 @@ def listing(views: Sequence[ModelView], query: Mapping[str, str]) -> dict[str, A
     ids: list[str] = [each["id"] for each in objects]
     start = ids.index(query["after_id"]) + 1 if query.get("after_id") in ids else 0
     end = ids.index(query["before_id"]) if query.get("before_id") in ids else len(ids)
-    limit = int(query["limit"]) if query.get("limit", "").isdecimal() else len(ids)
+    limit = max(1, int(query["limit"])) if query.get("limit", "").isdecimal() else len(ids)
     page = objects[start:end][:limit] if query.get("before_id") not in ids else objects[start:end][-limit:]
     return {
         "object": "list",
