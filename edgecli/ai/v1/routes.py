@@ -181,7 +181,7 @@ async def messages(request: Request, body: dict[str, Any]) -> Response:
         [answer] = await collect(sources)
         return _json(writing.whole(message_id, model, answer))
     [pieces] = sources
-    count = await service.count_request(call.model, call.request)
+    count = await service.count_prompt(call.model, call.request)
     writer = writing.MessageWriter(message_id, model)
     return await sse(writing.stream(writer, pieces, count), named=True, failed=lambda error: [anthropic_error(error)])
 
@@ -191,7 +191,7 @@ async def count_tokens(request: Request, body: dict[str, Any]) -> Response:
     from edgecli.ai.v1.messages import reading
 
     model, prompt = reading.read_counted(body)
-    return _json({"input_tokens": await _service(request).count_request(model, prompt)})
+    return _json({"input_tokens": await _service(request).count_prompt(model, prompt)})
 
 
 async def list_models(request: Request) -> Response:

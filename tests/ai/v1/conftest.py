@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import anthropic
@@ -16,6 +18,7 @@ from edgecli.ai.v1.routes import routes
 from edgecli.envelope import failure
 from edgecli.errors import EdgeError
 from tests.ai.v1.recorded import RecordedService
+from tests.server.conftest import Server
 
 BASE = "http://localhost/client/v4/accounts/any/ai"
 
@@ -46,3 +49,15 @@ def openai_client(transport: httpx2.ASGITransport) -> openai.AsyncOpenAI:
 def anthropic_client(transport: httpx2.ASGITransport) -> anthropic.AsyncAnthropic:
     http = httpx2.AsyncClient(transport=transport)
     return anthropic.AsyncAnthropic(api_key="any", base_url=BASE, http_client=http, max_retries=0)
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory, edgecli_home: Path) -> Iterator[str]:
+    """The address of a real server with the starter models, up to `/ai`."""
+    root = tmp_path_factory.mktemp("served")
+    (root / "wrangler.toml").write_text('name = "test"\n', encoding="utf-8")
+    server = Server(root, edgecli_home)
+    try:
+        yield f"{server.ready['address']}/client/v4/accounts/any/ai"
+    finally:
+        server.end()

@@ -98,7 +98,7 @@ class RecordedService:
         finally:
             self.closed += 1
 
-    async def count_request(self, model: str, request: GenerationRequest) -> int:
+    async def count_prompt(self, model: str, request: GenerationRequest) -> int:
         del model
         return sum(len(str(message["content"]).split()) for message in request.messages or ())
 
