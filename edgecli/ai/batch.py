@@ -187,7 +187,7 @@ def _without_reference(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _usage(responses: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    totals = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), 0)
+    totals: dict[str, int] = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
     for response in responses:
         result = response["result"]
         usage = cast("dict[str, Any]", result).get("usage") if isinstance(result, dict) else None

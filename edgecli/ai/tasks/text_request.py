@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edgecli.ai.engines.generation import Constraint, GenerationRequest, LoraAdapter
+from edgecli.ai.loras import find_lora
 from edgecli.ai.tasks.messages import read_messages
 from edgecli.ai.tasks.tools import read_choice
 from edgecli.ai.v1.sampling import read_format
+from edgecli.config.settings import GenerationSettings
+from edgecli.models.schema import WIRE_FORMS
 
 if TYPE_CHECKING:
     from edgecli.ai.tasks.text_generation import TextGenerationInput
+    from edgecli.config.settings import Settings
+    from edgecli.models.schema import ModelSpec
 
 SEEDS = 2**32 - 1
 """Engines take 32 bits, of which the last value stands for "any seed"."""
@@ -28,6 +34,26 @@ class Defaults:
     """Of the model that was asked for."""
     lora: Callable[[str], LoraAdapter] | None = None
     """Find an adapter by name or id; raises EdgeError for an unknown one."""
+
+
+def defaults_of(spec: ModelSpec, settings: Settings, *, native: bool = False) -> Defaults:
+    """Return what holds for a model where its inputs are silent.
+
+    A setting that is not the shipped one comes first, then what the model's schema has. With `native` the model is
+    spoken to in Workers AI's own form.
+    """
+    wanted, shipped = settings.generation, GenerationSettings()
+    own = spec.defaults
+    return Defaults(
+        max_tokens=int(own.get("max_tokens", shipped.max_tokens))
+        if wanted.max_tokens == shipped.max_tokens
+        else wanted.max_tokens,
+        temperature=own.get("temperature", shipped.temperature)
+        if wanted.temperature == shipped.temperature
+        else wanted.temperature,
+        capabilities=[each for each in spec.capabilities if not (native and each in WIRE_FORMS)],
+        lora=partial(find_lora, spec),
+    )
 
 
 def to_requests(checked: TextGenerationInput, defaults: Defaults) -> list[GenerationRequest]:
