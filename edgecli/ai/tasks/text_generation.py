@@ -20,7 +20,7 @@ NOT_TAKEN = {
 }
 
 Whole = BeforeValidator(whole_number)
-Stops = Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(listed), Field(max_length=MAX_STOPS)]
+Stops = Annotated[list[Annotated[str, Field(min_length=1)]], Field(max_length=MAX_STOPS), BeforeValidator(listed)]
 Bias = dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], Annotated[float, Field(ge=-100, le=100)]]
 
 
@@ -52,15 +52,15 @@ class TextGenerationInput(TaskInput):
     raw: bool = False
     """Send `prompt` to the model without its chat template."""
     stream: bool = False
-    max_tokens: Annotated[int, Whole, Field(ge=1, le=MAX_TOKENS)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS), Whole] | None = None
     """None is what the model's schema has, or the setting `edgecli.generation.max_tokens`."""
     temperature: float | None = Field(default=None, ge=0, le=5)
     """None is what the model's schema has, or the setting `edgecli.generation.temperature`."""
     top_p: float | None = Field(default=None, ge=0, le=2)
-    top_k: Annotated[int, Whole, Field(ge=1, le=50)] | None = None
+    top_k: Annotated[int, Field(ge=1, le=50), Whole] | None = None
     min_p: float | None = Field(default=None, ge=0, le=1)
     """edgecli's own: leave out tokens that are less likely than this share of the likeliest."""
-    seed: Annotated[int, Whole, Field(ge=1, le=9_999_999_999)] | None = None
+    seed: Annotated[int, Field(ge=1, le=9_999_999_999), Whole] | None = None
     repetition_penalty: float | None = Field(default=None, ge=0, le=2)
     frequency_penalty: float = Field(default=0.0, ge=0, le=2)
     presence_penalty: float = Field(default=0.0, ge=0, le=2)
@@ -119,11 +119,11 @@ class ChatCompletionsInput(TextGenerationInput):
     repetition_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float = Field(default=0.0, ge=-2, le=2)
     presence_penalty: float = Field(default=0.0, ge=-2, le=2)
-    max_completion_tokens: Annotated[int, Whole, Field(ge=1, le=MAX_TOKENS)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS), Whole] | None = None
     """OpenAI's newer name of `max_tokens`; it goes first."""
-    n: Annotated[int, Whole, Field(ge=1, le=MAX_CHOICES)] = 1
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES), Whole] = 1
     logprobs: bool = False
-    top_logprobs: Annotated[int, Whole, Field(ge=0, le=20)] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20), Whole] | None = None
     stream_options: StreamOptions | None = None
 
     @model_validator(mode="after")
