@@ -190,7 +190,7 @@ def _usage(responses: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     totals: dict[str, int] = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
     for response in responses:
         result = response["result"]
-        usage = cast("dict[str, Any]", result).get("usage") if isinstance(result, dict) else None
-        for name in totals if usage else ():
-            totals[name] += usage[name]
+        usage: dict[str, int] = cast("dict[str, Any]", result).get("usage") or {} if isinstance(result, dict) else {}
+        for name in totals:
+            totals[name] += usage.get(name, 0)
     return totals

@@ -60,7 +60,7 @@ async def _answer(request: Request, model: str, body: dict[str, Any]) -> Respons
     waiting = not _rejects_if_busy(body)
     inputs = {key: value for key, value in body.items() if key != "options"}
     if "responses" in spec.capabilities and "input" in inputs:
-        return await _responses(request, service, model, inputs)
+        return await _responses(request, service, spec, inputs)
     # A model that cannot stream answers as JSON, as Cloudflare's do; clients know both.
     if inputs.get("stream") is True and spec.task is Task.TEXT_GENERATION:
         return await sse(service.stream(model, inputs, native=False, waiting=waiting))
@@ -123,8 +123,9 @@ def _queued(request: Request, spec: ModelSpec, model: str, body: dict[str, Any])
     return ok(queue.poll(body["request_id"]) if "request_id" in body else queue.submit(model, body))
 
 
-async def _responses(request: Request, service: AiService, model: str, inputs: dict[str, Any]) -> Response:
+async def _responses(request: Request, service: AiService, spec: ModelSpec, inputs: dict[str, Any]) -> Response:
     """Answer `input` of the models that take OpenAI's Responses API here too."""
+    from edgecli.ai.tasks.text_request import defaults_of
     from edgecli.ai.v1.responses import reading, writing
     from edgecli.ai.v1.responses.memory import ResponseMemory
 
@@ -133,7 +134,8 @@ async def _responses(request: Request, service: AiService, model: str, inputs: d
     state = request.app.state
     memory: ResponseMemory = getattr(state, "run_responses", None) or ResponseMemory()
     state.run_responses = memory
-    call = reading.read_input(inputs | {"model": model}, service.settings.generation, memory)
+    model = spec.requested_id or spec.id
+    call = reading.read_input(inputs | {"model": model}, defaults_of(spec, service.settings), memory)
     writer = writing.ResponseWriter(call, model)
     pieces = service.generate(model, call.request)
     if call.body.stream:
