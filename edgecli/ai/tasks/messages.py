@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from edgecli.ai.tasks.content import read_text
+from edgecli.ai.tasks.conversation import Conversation
 from edgecli.ai.tasks.tools import read_arguments
 from edgecli.ai.tasks.validation import bad_input, mismatch
-from edgecli.ai.v1.content import read_text
-from edgecli.ai.v1.conversation import Conversation
 
 if TYPE_CHECKING:
     from edgecli.ai.tasks.text_generation import ChatMessage

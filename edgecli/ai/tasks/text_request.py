@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from edgecli.ai.engines.generation import Constraint, GenerationRequest, LoraAdapter
 from edgecli.ai.loras import find_lora
+from edgecli.ai.tasks.answer_form import read_format
 from edgecli.ai.tasks.messages import read_messages
 from edgecli.ai.tasks.tools import read_choice
-from edgecli.ai.v1.sampling import read_format
 from edgecli.config.settings import GenerationSettings
 from edgecli.models.schema import WIRE_FORMS
 

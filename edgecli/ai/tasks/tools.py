@@ -14,7 +14,7 @@ from edgecli.ai.tasks.validation import TaskInput, bad_input
 MAX_TOOLS = 128
 """Of one request, as on OpenAI's API."""
 
-ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,64}$")]
+ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
 
 
 class Function(TaskInput):

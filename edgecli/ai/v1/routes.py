@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from edgecli.envelope import failure, read_json, refusal, sse, to_json, unexpected, while_connected
-from edgecli.errors import EdgeError, NotFoundError, UsageError
+from edgecli.errors import EdgeError, NotFoundError
 
 if TYPE_CHECKING:
     from edgecli.ai.engines.generation import GenerationRequest, Piece
@@ -55,11 +55,8 @@ def _posted(answer: Answer, refuse: Refuse) -> Endpoint:
 
     async def endpoint(request: Request) -> Response:
         try:
-            body = await read_json(request)
-            if not isinstance(body, dict):
-                kind = type(body).__name__
-                raise UsageError(f"AiError: Bad input: Error: Type mismatch of '/', '{kind}' not in 'object'")
-            response = await while_connected(request, answer(request, cast("dict[str, Any]", body)))
+            body = _checked(await read_json(request, required=True))
+            response = await while_connected(request, answer(request, body))
         except EdgeError as error:
             response = refuse(request, error)
         except Exception as error:
@@ -214,6 +211,14 @@ async def show_model(request: Request) -> Response:
     return _json(models.model_object(view))
 
 
+def _checked(body: Any) -> dict[str, Any]:
+    from edgecli.ai.tasks.validation import bad_input, mismatch
+
+    if not isinstance(body, dict):
+        raise bad_input(mismatch("/", "object", body))
+    return cast("dict[str, Any]", body)
+
+
 def _model(body: Mapping[str, Any]) -> str:
     """Return the id of the model, which says what stands in where the body is silent."""
     from edgecli.ai.tasks.validation import bad_input, mismatch
@@ -227,13 +232,9 @@ def _model(body: Mapping[str, Any]) -> str:
 
 
 def _defaults(service: AiService, spec: ModelSpec) -> Defaults:
-    from edgecli.ai.tasks.text_request import Defaults
+    from edgecli.ai.tasks.text_request import defaults_of
 
-    wanted = service.settings.generation
-    return Defaults(
-        max_tokens=int(spec.defaults.get("max_tokens", wanted.max_tokens)),
-        temperature=spec.defaults.get("temperature", wanted.temperature),
-    )
+    return defaults_of(spec, service.settings)
 
 
 def _sources(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
@@ -259,5 +260,15 @@ def test_an_error_in_the_middle_of_a_stream(openai_client: openai.AsyncOpenAI, s
             with pytest.raises(openai.APIError, match="the model's process ended"):
                 async for _ in stream:
                     pass
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(("body", "code"), [(b"", 3003), (b"{", 5006), (b"[]", 5006), (b'"Hi"', 5006)])
+def test_bodies_that_are_no_object(transport: httpx2.ASGITransport, body: bytes, code: int) -> None:
+    async def scene() -> None:
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            answer = await client.post("/client/v4/accounts/any/ai/v1/chat/completions", content=body)
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, code)
 
     asyncio.run(scene())

@@ -189,11 +189,12 @@ def test_completions(client: openai.OpenAI) -> None:
 
 def test_responses(client: openai.OpenAI) -> None:
     ask: dict[str, Any] = {"model": MODEL, "temperature": 0, "max_output_tokens": 8}
-    first = client.responses.create(**ask, input="My name is Ann. Say hello.", instructions="Be brief.")
+    begin: dict[str, Any] = ask | {"input": "My name is Ann. Say hello.", "instructions": "Be brief."}
+    first = client.responses.create(**begin)
     assert first.output_text and first.usage is not None
     second = client.responses.create(**ask, input="What is my name?", previous_response_id=first.id)
     assert second.usage is not None and second.usage.input_tokens > first.usage.input_tokens
-    events = list(client.responses.create(**ask, input="My name is Ann. Say hello.", instructions="Be brief.", stream=True))
+    events = list(client.responses.create(**begin, stream=True))
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert events[0].type == "response.created"
     last = events[-1]

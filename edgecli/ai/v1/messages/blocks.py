@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from edgecli.ai.tasks.content import PASSED_OVER, no_such_part, read_text, text_of, typed
+from edgecli.ai.tasks.conversation import Conversation
 from edgecli.ai.tasks.validation import bad_input, mismatch
-from edgecli.ai.v1.content import PASSED_OVER, no_such_part, read_text, text_of, typed
-from edgecli.ai.v1.conversation import Conversation
 
 
 def read_turn(conversation: Conversation, role: str, content: Any, place: str) -> None:

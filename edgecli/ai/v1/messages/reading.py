@@ -9,14 +9,15 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import Field
 
 from edgecli.ai.engines.generation import Constraint, GenerationRequest, Tool
+from edgecli.ai.tasks.answer_form import read_format
+from edgecli.ai.tasks.content import read_text
+from edgecli.ai.tasks.conversation import Conversation
 from edgecli.ai.tasks.text_generation import Stops
 from edgecli.ai.tasks.text_request import Defaults
 from edgecli.ai.tasks.tools import MAX_TOOLS, ToolName, named_choice, read_choice
 from edgecli.ai.tasks.validation import TaskInput, bad_input, parse
-from edgecli.ai.v1.content import read_text
-from edgecli.ai.v1.conversation import Conversation
 from edgecli.ai.v1.messages.blocks import read_turn
-from edgecli.ai.v1.sampling import Count, ModelId, Sampling, read_format
+from edgecli.ai.v1.sampling import Count, ModelId, Sampling
 
 REFUSED = {
     "mcp_servers": "edgecli connects to no servers",

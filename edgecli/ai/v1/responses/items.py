@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from edgecli.ai.tasks.content import PASSED_OVER, read_text, text_of
+from edgecli.ai.tasks.conversation import Conversation
 from edgecli.ai.tasks.tools import read_arguments
 from edgecli.ai.tasks.validation import bad_input, mismatch
-from edgecli.ai.v1.content import PASSED_OVER, read_text, text_of
-from edgecli.ai.v1.conversation import Conversation
 
 ROLES = ("system", "developer", "user", "assistant")
 

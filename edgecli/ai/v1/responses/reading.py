@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import Field
 
 from edgecli.ai.engines.generation import GenerationRequest, Tool
+from edgecli.ai.tasks.answer_form import read_format
 from edgecli.ai.tasks.text_generation import Whole
 from edgecli.ai.tasks.text_request import Defaults
 from edgecli.ai.tasks.tools import Tools, read_choice
 from edgecli.ai.tasks.validation import TaskInput, bad_input, mismatch, parse
 from edgecli.ai.v1.responses.items import read_items
-from edgecli.ai.v1.sampling import Count, Sampling, read_format
+from edgecli.ai.v1.sampling import Count, Sampling
 
 if TYPE_CHECKING:
     from edgecli.ai.v1.responses.memory import ResponseMemory
