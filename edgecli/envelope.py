@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -26,9 +26,15 @@ def to_json(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def ok(result: Any, *, status: int = 200, info: Mapping[str, Any] | None = None) -> Response:
-    """Wrap a result in the envelope of success."""
-    body: dict[str, Any] = {"result": result, "success": True, "errors": [], "messages": []}
+def ok(
+    result: Any,
+    *,
+    status: int = 200,
+    info: Mapping[str, Any] | None = None,
+    messages: Sequence[Mapping[str, Any]] = (),
+) -> Response:
+    """Wrap a result in the envelope of success; `messages` say what else the caller should know."""
+    body: dict[str, Any] = {"result": result, "success": True, "errors": [], "messages": messages}
     if info is not None:
         body["result_info"] = dict(info)
     return Response(to_json(body), status_code=status, media_type="application/json")
@@ -42,6 +48,11 @@ def failure(error: EdgeError, *, path: str = "") -> Response:
         "errors": [error.to_dict()],
         "messages": [],
     }
+    return refusal(error, body)
+
+
+def refusal(error: EdgeError, body: Any) -> Response:
+    """Answer with an error in the form of another API than Cloudflare's own; clients that may try again learn when."""
     headers = {"retry-after": "1"} if error.status == 429 else None
     return Response(to_json(body), status_code=error.status, media_type="application/json", headers=headers)
 
@@ -80,8 +91,16 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _guarded(first: list[Any], rest: AsyncGenerator[Any]) -> AsyncGenerator[Any]:
-    """Pass events on; an error in the middle becomes a last event `{"error": …}`, as the status has been sent."""
+Failed = Callable[[EdgeError], Iterable[Any]]
+"""Makes the events that end a stream in which an error came up."""
+
+
+def _failed(error: EdgeError) -> Iterable[Any]:
+    return [{"error": error.to_dict()}]
+
+
+async def _guarded(first: list[Any], rest: AsyncGenerator[Any], failed: Failed) -> AsyncGenerator[Any]:
+    """Pass events on; an error in the middle becomes the last event, as the status has been sent."""
     try:
         async with aclosing(rest):
             for event in first:
@@ -89,29 +108,37 @@ async def _guarded(first: list[Any], rest: AsyncGenerator[Any]) -> AsyncGenerato
             async for event in rest:
                 yield event
     except EdgeError as error:
-        yield {"error": error.to_dict()}
+        for event in failed(error):
+            yield event
     except Exception as error:
         log.exception("a stream failed")
-        yield {"error": unexpected(error).to_dict()}
+        for event in failed(unexpected(error)):
+            yield event
 
 
-async def _after_first(events: AsyncGenerator[Any]) -> AsyncGenerator[Any]:
+async def _after_first(events: AsyncGenerator[Any], failed: Failed = _failed) -> AsyncGenerator[Any]:
     """Wait for the first event, so that an error before it is an ordinary error response."""
     try:
-        return _guarded([await anext(events)], events)
+        return _guarded([await anext(events)], events, failed)
     except StopAsyncIteration:
-        return _guarded([], events)
+        return _guarded([], events, failed)
 
 
-async def sse(events: AsyncGenerator[Any]) -> Response:
-    """Stream events as Workers AI does: `data: {…}` lines, then `data: [DONE]`."""
-    source = await _after_first(events)
+async def sse(events: AsyncGenerator[Any], *, named: bool = False, failed: Failed = _failed) -> Response:
+    """Stream events as Workers AI does: `data: {…}` lines, then `data: [DONE]`.
+
+    `named` events have a line `event:` with their `type` before, and the last of them says that it is the last.
+    An error after the first event becomes what `failed` makes of it; before, it is raised.
+    """
+    source = await _after_first(events, failed)
 
     async def lines() -> AsyncGenerator[bytes]:
         async with aclosing(source):
             async for event in source:
-                yield b"data: " + to_json(event) + b"\n\n"
-            yield b"data: [DONE]\n\n"
+                name = b"event: " + event["type"].encode() + b"\n" if named else b""
+                yield name + b"data: " + to_json(event) + b"\n\n"
+            if not named:
+                yield b"data: [DONE]\n\n"
 
     return _Stream(lines(), "text/event-stream")
 
@@ -137,10 +164,11 @@ def unexpected(error: Exception) -> EdgeError:
     )
 
 
-async def read_json(request: Request, *, limit: int = 100 * 1024 * 1024) -> Any:
+async def read_json(request: Request, *, limit: int = 100 * 1024 * 1024, required: bool = False) -> Any:
     """Read a JSON body whatever its declared type, as clients of Workers AI send it; empty means `{}`.
 
-    Raises UsageError if the body is no JSON or larger than `limit` bytes.
+    Raises UsageError if the body is no JSON or larger than `limit` bytes; if it is `required` and empty, with
+    cf_code 3003.
     """
     from edgecli.errors import UsageError
 
@@ -156,6 +184,13 @@ async def read_json(request: Request, *, limit: int = 100 * 1024 * 1024) -> Any:
                 status=413,
             )
     if not body.strip():
+        if required:
+            raise UsageError(
+                "AiError: Missing headers or body",
+                hint="Send the inputs as one JSON object.",
+                code="missing_body",
+                cf_code=3003,
+            )
         return {}
     try:
         return orjson.loads(bytes(body))

@@ -18,7 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "query": ("edgecli.rag.commands:query", "Search an index: vector, keyword or both."),
     "rag": ("edgecli.rag.commands:app", "Answer questions from an index, with checked citations."),
     "chat": ("edgecli.chat.commands:chat", "Talk to a model, with an index behind it if you like."),
-    "ai": ("edgecli.ai.commands:app", "Run a model."),
+    "ai": ("edgecli.ai.commands:app", "Run models; list those of Workers AI, their tasks and schemas."),
     "serve": ("edgecli.server.commands:serve", "Serve the API on this machine, with warm models."),
     "config": ("edgecli.config.commands:app", "Check and show the configuration."),
     "doctor": ("edgecli.doctor.commands:doctor", "Say what works on this machine and what does not."),

@@ -12,6 +12,7 @@ from edgecli.errors import ConfigError
 from edgecli.state import State
 
 if TYPE_CHECKING:
+    from edgecli.ai.batch import BatchQueue
     from edgecli.ai.service import AiService
     from edgecli.config.project import Project
     from edgecli.models.service import ModelsService
@@ -65,6 +66,12 @@ class Runtime:
         return AiService(self.models, self.settings, verbose=self.verbose)
 
     @cached_property
+    def batches(self) -> BatchQueue:
+        from edgecli.ai.batch import BatchQueue
+
+        return BatchQueue(self.ai.run)
+
+    @cached_property
     def vectorize(self) -> VectorizeService:
         from edgecli.vectorize.service import VectorizeService
 
@@ -106,7 +113,7 @@ class Runtime:
         # Each is closed even if the one before it fails; the last in is the first out.
         async with AsyncExitStack() as stack:
             stack.callback(self._give_back)
-            for name in ("vectorize", "ai"):
+            for name in ("vectorize", "ai", "batches"):
                 if name in built:
                     stack.push_async_callback(built[name].close)
 

@@ -82,3 +82,23 @@ def test_a_stream_that_cannot_be_sent_closes_its_source_before_it_returns() -> N
         assert closed.is_set()
 
     asyncio.run(scene())
+
+
+def test_events_with_names_and_an_error_of_their_own_form() -> None:
+    async def events() -> AsyncGenerator[dict[str, str]]:
+        yield {"type": "begin"}
+        raise NotFoundError("`x` is not here.")
+
+    async def scene() -> bytes:
+        body = bytearray()
+
+        async def send(message: Any) -> None:
+            body.extend(message.get("body", b""))
+
+        response = await sse(events(), named=True, failed=lambda error: [{"type": "error", "why": error.message}])
+        await response({"type": "http", "asgi": {"spec_version": "2.4"}}, Client()._receive, send)
+        return bytes(body)
+
+    assert asyncio.run(scene()) == (
+        b'event: begin\ndata: {"type":"begin"}\n\nevent: error\ndata: {"type":"error","why":"`x` is not here."}\n\n'
+    )

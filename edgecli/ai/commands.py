@@ -1,26 +1,23 @@
-"""`edgecli ai`: run models."""
+"""`edgecli ai`: run models, and look through the catalog."""
 
 from __future__ import annotations
 
-import json
 import sys
-import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
 from edgecli import console
+from edgecli.ai import display
+from edgecli.ai.given import read_object, read_stdin
 from edgecli.cli import EdgeTyper, common
 from edgecli.errors import UsageError
 
-app = EdgeTyper(help="Run models, as Workers AI does.")
+app = EdgeTyper(help="Run models, and look through the catalog, as Workers AI has it.")
 
-
-@app.callback()
-def _group() -> None:  # pyright: ignore[reportUnusedFunction] - keeps `run` a command of its own name
-    """Run models, as Workers AI does."""
+MODELS_PER_PAGE = 1000
 
 
 @app.command()
@@ -35,10 +32,16 @@ def run(
     system: Annotated[str | None, typer.Option(help="Instructions to a text generation model.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Longest answer in tokens.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Randomness, 0 to 5; 0 is none.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens of this share.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Draw from this many of the likeliest tokens.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same answer.")] = None,
+    json_schema: Annotated[
+        str | None, typer.Option(metavar="JSON|@FILE", help="The answer is JSON that fits this schema.")
+    ] = None,
+    lora: Annotated[str | None, typer.Option(help="A LoRA adapter to lay over the model.")] = None,
     stream: Annotated[
         bool | None,
-        typer.Option("--stream/--no-stream", help="Show text as it comes. [default: unless --json]"),
+        typer.Option("--stream/--no-stream", help="Show text as it comes. [default: unless --json or --json-schema]"),
     ] = None,
 ) -> None:
     """Run a model on a prompt or on JSON inputs.
@@ -49,45 +52,68 @@ def run(
     facts: dict[str, Any] = client.call("GET", "/edge/ai/describe", params={"model": model})
     generates = facts["task"] == "Text Generation"
     inputs = _inputs(prompt, input, system, generates=generates)
-    options = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
-    inputs |= {name: value for name, value in options.items() if value is not None}
+    options = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "top_k": top_k, "seed": seed}
+    inputs |= {name: value for name, value in (options | {"lora": lora}).items() if value is not None}
+    if json_schema is not None:
+        schema = read_object(json_schema, "--json-schema")
+        inputs["response_format"] = {"type": "json_schema", "json_schema": schema}
     inputs.pop("stream", None)
     path = f"/client/v4/accounts/local/ai/run/{quote(model, safe='/@')}"
-    timer = _Timer()
-    if generates and (not common().json if stream is None else stream):
-        usage = _show_stream(path, inputs | {"stream": True}, timer)
+    timer = display.Timer()
+    if generates and (not common().json and json_schema is None if stream is None else stream):
+        events = client.events("POST", path, json=inputs | {"stream": True})
+        usage = display.follow_answer(events, timer, as_json=common().json)
     else:
         result = client.call("POST", path, json=inputs)
         usage = result.get("usage") if isinstance(result, dict) else None
-        _show(result, generates=generates)
+        _show(result, lambda said: display.show_answer(said, generates=generates))
     if common().verbose:
-        _say_how(client.call("GET", "/edge/ai/describe", params={"model": model}), usage, timer)
+        display.show_run(client.call("GET", "/edge/ai/describe", params={"model": model}), usage, timer)
 
 
-class _Timer:
-    """When the call began and when its first text came."""
+@app.command()
+def models(
+    task: Annotated[str | None, typer.Option(help="Only this task, as text-embeddings.")] = None,
+    search: Annotated[str | None, typer.Option(help="Only models that hold these words.")] = None,
+    author: Annotated[str | None, typer.Option(help="Only models of this author, as meta.")] = None,
+) -> None:
+    """List the models of Workers AI that edgecli knows, with their prices there.
 
-    def __init__(self) -> None:
-        self.began = time.perf_counter()
-        self.first: float | None = None
+    What of them is on this machine, `edgecli models list` says.
+    """
+    wanted = {"task": task, "search": search, "author": author, "per_page": MODELS_PER_PAGE}
+    _show(_call("GET", "/client/v4/accounts/local/ai/models/search", params=wanted), display.show_models)
 
-    def mark(self) -> None:
-        self.first = self.first or time.perf_counter()
 
-    def speed(self, tokens: int) -> str:
-        now = time.perf_counter()
-        if self.first is None or tokens < 2:
-            return f"{now - self.began:.2f} s"
-        rate = (tokens - 1) / max(now - self.first, 1e-9)
-        return f"first after {self.first - self.began:.2f} s, then {rate:.1f} tokens/s"
+@app.command()
+def tasks() -> None:
+    """List the tasks that models do."""
+    _show(_call("GET", "/client/v4/accounts/local/ai/tasks/search"), display.show_tasks)
+
+
+@app.command()
+def schema(model: Annotated[str, typer.Argument(help="The model's id.", show_default=False)]) -> None:
+    """Print the JSON Schemas of what a model takes and gives."""
+    console.print_json(_call("GET", "/client/v4/accounts/local/ai/models/schema", params={"model": model}))
+
+
+def _call(method: str, target: str, **request: Any) -> Any:
+    return common().client(project=False).call(method, target, **request)
+
+
+def _show(result: Any, draw: Callable[[Any], None]) -> None:
+    if common().json:
+        console.print_json(result)
+    else:
+        draw(result)
 
 
 def _inputs(prompt: str | None, given: str | None, system: str | None, *, generates: bool) -> dict[str, Any]:
     if given == "-" and prompt == "-":
         raise UsageError("Both the prompt and --input are to come from stdin.", hint="Give one of them in place.")
-    inputs = _parse_input(given) if given is not None else {}
+    inputs = read_object(given, "--input") if given is not None else {}
     if prompt == "-" or (prompt is None and given is None and not sys.stdin.isatty()):
-        prompt = _read_stdin()
+        prompt = read_stdin()
     if prompt is None and given is None:
         raise UsageError("There is no prompt.", hint='Give one: `edgecli ai run MODEL "…"`, or --input with JSON.')
     if not generates:
@@ -98,79 +124,3 @@ def _inputs(prompt: str | None, given: str | None, system: str | None, *, genera
         last = [] if asked is None else [{"role": "user", "content": asked}]
         return inputs | {"messages": [{"role": "system", "content": system}, *earlier, *last]}
     return inputs if prompt is None else inputs | {"prompt": prompt}
-
-
-def _parse_input(given: str) -> dict[str, Any]:
-    source = given
-    try:
-        if given == "-":
-            source = _read_stdin()
-        elif given.startswith("@"):
-            source = Path(given[1:]).read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"The file `{given[1:]}` of --input cannot be read: {error.strerror or error}.",
-            hint="Give --input @FILE a file that exists, or `-` for stdin.",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise _not_utf8(f"The file `{given[1:]}` of --input") from error
-    try:
-        inputs: Any = json.loads(source)
-    except ValueError as error:
-        raise UsageError(
-            f"--input is not valid JSON: {error}.",
-            hint="Write JSON in single quotes, or `@file`, or `-` for stdin.",
-        ) from error
-    if not isinstance(inputs, dict):
-        raise UsageError(f"--input holds a JSON {type(inputs).__name__}, an object is needed.")
-    return inputs
-
-
-def _read_stdin() -> str:
-    try:
-        return sys.stdin.buffer.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _not_utf8("What `-` reads, stdin,") from error
-
-
-def _not_utf8(what: str) -> UsageError:
-    return UsageError(
-        f"{what} is not UTF-8 text.",
-        hint="Convert it first, for example with `iconv -f GB18030 -t UTF-8`.",
-        code="bad_encoding",
-    )
-
-
-def _show_stream(path: str, inputs: dict[str, Any], timer: _Timer) -> dict[str, Any] | None:
-    usage: dict[str, Any] | None = None
-    last = "\n"
-    for event in common().client(project=False).events("POST", path, json=inputs):
-        timer.mark()
-        usage = event.get("usage") or usage
-        if common().json:
-            console.print_ndjson(event)
-        elif text := str(event.get("response") or ""):
-            console.write(text)
-            last = text
-    if not common().json and not last.endswith("\n"):
-        console.write("\n")
-    return usage
-
-
-def _show(result: Any, *, generates: bool) -> None:
-    if common().json or not generates:
-        console.print_json(result)
-    else:
-        console.out(str(result["response"]))
-
-
-def _say_how(facts: dict[str, Any], usage: dict[str, Any] | None, timer: _Timer) -> None:
-    """Say on stderr what ran where, and how fast."""
-    console.note(f"model   {facts['name']}")
-    console.note(f"engine  {facts['engine']} on {facts['device']}")
-    if facts.get("layers"):
-        console.note(f"layers  {facts['layers']['gpu']} of {facts['layers']['total']} on a GPU")
-    console.note(f"context {facts['context']} tokens")
-    if usage:
-        made = usage["completion_tokens"]
-        console.note(f"tokens  {usage['prompt_tokens']} in, {made} out: {timer.speed(made)}")

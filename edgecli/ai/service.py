@@ -18,6 +18,7 @@ from edgecli.models.schema import InstalledModel, ModelSpec, Task
 if TYPE_CHECKING:
     from edgecli.ai.engines.embedding import EmbeddingEngine, Vectors
     from edgecli.ai.engines.generation import GenerationEngine, GenerationRequest, Piece
+    from edgecli.ai.tasks.text_run import Generate, Outcome, TextRun
     from edgecli.config.settings import Settings
 
 
@@ -63,29 +64,37 @@ class AiService:
         """Return the model that runs for an id, stand-ins followed. Raises NotFoundError."""
         return self._models.catalog.resolve(model)
 
-    async def run(self, model: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    async def run(self, model: str, inputs: Mapping[str, Any]) -> Any:
         """Run a model and return Workers AI's `result`.
 
         Raises UsageError for inputs that do not fit the task, NotFoundError for a model that is unknown or
         not pulled, EngineError if it cannot run, LimitError if too many requests wait.
         """
+        return (await self.answer(model, inputs)).result
+
+    async def answer(self, model: str, inputs: Mapping[str, Any], *, waiting: bool = True) -> Outcome:
+        """Return a model's `result`, and the messages that go with it. Raises as `run` does.
+
+        Without `waiting` a text generation is refused unless it can run at once.
+        """
+        from edgecli.ai.tasks.text_run import Outcome
+
         spec = self.spec(model)
         if spec.task is Task.TEXT_GENERATION:
-            return await self._generate_whole(model, inputs)
+            return await self._text_run(spec, inputs).whole(self._generator(model, waiting))
         if spec.task is Task.TEXT_EMBEDDINGS:
-            return await self._embed_inputs(spec, inputs)
+            return Outcome(await self._embed_inputs(spec, inputs), [])
         raise not_available(spec)
 
-    async def _generate_whole(self, model: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        from edgecli.ai.tasks import text_generation
+    def _text_run(self, spec: ModelSpec, inputs: Mapping[str, Any], *, native: bool = False) -> TextRun:
+        from edgecli.ai.tasks.text_request import defaults_of
+        from edgecli.ai.tasks.text_run import TextRun
 
-        texts: list[str] = []
-        async with aclosing(self.generate(model, self._request(inputs))) as pieces:
-            async for piece in pieces:
-                texts.append(piece.text)
-                if piece.usage is not None:
-                    return text_generation.result("".join(texts), piece.usage)
-        raise AssertionError("an engine ended an answer without its usage")
+        check_task(spec, Task.TEXT_GENERATION)
+        return TextRun.read(spec.requested_id or spec.id, inputs, defaults_of(spec, self.settings, native=native))
+
+    def _generator(self, model: str, waiting: bool) -> Generate:
+        return lambda request: self.generate(model, request, waiting=waiting)
 
     async def _embed_inputs(self, spec: ModelSpec, inputs: Mapping[str, Any]) -> dict[str, Any]:
         from edgecli.ai.tasks import text_embeddings
@@ -96,19 +105,18 @@ class AiService:
             engine = await host.engine()
         return text_embeddings.result(vectors, checked.pooling or engine.pooling)
 
-    async def stream(self, model: str, inputs: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any]]:
-        """Yield the events of a text generation as on the wire: `{"response": "…"}`, the last with `usage`.
+    async def stream(
+        self, model: str, inputs: Mapping[str, Any], *, native: bool = True, waiting: bool = True
+    ) -> AsyncGenerator[dict[str, Any]]:
+        """Yield the events of a text generation as on the wire; the last one has the `usage`.
 
-        Closing the iterator ends the generation within one step. Raises as `run` does, before the first.
+        `native` events are Workers AI's own, `{"response": "…"}`, whichever form the model has on the wire.
+        Closing the iterator ends the generation within one step. Raises as `answer` does, before the first.
         """
-        from edgecli.ai.tasks import text_generation
-
-        async with aclosing(self.generate(model, self._request(inputs))) as pieces:
-            async for piece in pieces:
-                if piece.text:
-                    yield text_generation.text_event(piece.text)
-                if piece.usage is not None:
-                    yield text_generation.last_event(piece.usage)
+        run = self._text_run(self.spec(model), inputs, native=native)
+        async with aclosing(run.stream(self._generator(model, waiting))) as events:
+            async for event in events:
+                yield event
 
     async def generate(
         self, model: str, request: GenerationRequest, *, keep_alive: float | None = None, waiting: bool = True
@@ -147,18 +155,12 @@ class AiService:
         async with self._generation.use(self._generation_entry(spec)) as generation:
             return await generation.count_tokens(texts)
 
-    async def count_prompt(self, model: str, inputs: Mapping[str, Any]) -> int:
+    async def count_prompt(self, model: str, asked: GenerationRequest | Mapping[str, Any]) -> int:
         """Return how many tokens a text generation's prompt has, the chat template's own included."""
-        async with self._generation.use(self._generation_entry(self.spec(model))) as engine:
-            return await engine.count_prompt(self._request(inputs))
-
-    def _request(self, inputs: Mapping[str, Any]) -> GenerationRequest:
-        from edgecli.ai.tasks import text_generation
-
-        wanted = self.settings.generation
-        return text_generation.to_request(
-            text_generation.read_input(inputs), max_tokens=wanted.max_tokens, temperature=wanted.temperature
-        )
+        spec = self.spec(model)
+        request = self._text_run(spec, asked, native=True).requests[0] if isinstance(asked, Mapping) else asked
+        async with self._generation.use(self._generation_entry(spec)) as engine:
+            return await engine.count_prompt(request)
 
     async def load(self, model: str, *, keep_alive: float | None = None) -> dict[str, Any]:
         """Load a model now and return what `describe` says of it. Raises as `run` does."""

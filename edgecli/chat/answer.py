@@ -6,6 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from edgecli.ai.wire import text_of_event
 from edgecli.chat.session import Request, Turn
 from edgecli.errors import UpstreamError
 
@@ -43,9 +44,7 @@ class Answer:
         if event.get("event") == "done":
             self._take_end(event)
             return ""
-        # A piece that looks like a number may come as one, as Workers AI sends it.
-        response = event.get("response")
-        piece = "" if response is None else str(response)
+        piece = text_of_event(event)
         self.text += piece
         self.finish_reason = event.get("finish_reason") or self.finish_reason
         if event.get("usage"):

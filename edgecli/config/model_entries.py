@@ -45,6 +45,22 @@ def _files(report: Report, field: str, path: KeyPath, value: Any) -> None:
         _check_fields(report, entry, name, place, _FILE_FIELDS)
 
 
+def _loras(report: Report, field: str, path: KeyPath, value: Any) -> None:
+    if not isinstance(value, dict):
+        of_type("object")(report, field, path, value)
+        return
+    for adapter, entry in value.items():
+        name, place = f"{field}.{adapter}", (*path, adapter)
+        if isinstance(entry, str):
+            continue
+        if not isinstance(entry, dict):
+            of_type("string")(report, name, place, entry)
+            continue
+        _check_fields(report, entry, name, place, {"source": of_type("string"), "scale": of_type("number")})
+        if "source" not in entry:
+            report.error(f'"{name}.source" is a required field.', place, expected="string")
+
+
 _FILE_FIELDS: dict[str, Check] = {
     "source": of_type("string"),
     "name": of_type("string"),
@@ -66,6 +82,7 @@ MODEL_FIELDS: dict[str, Check] = {
     "query_prefix": of_type("string"),
     "passage_prefix": of_type("string"),
     "capabilities": string_array,
+    "loras": _loras,
 }
 """What an entry may hold. Whether the task and the engine exist is for the catalog to say."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from edgecli.errors import ConfigError, NotFoundError, did_you_mean
 from edgecli.models.definition import spec_from_table
-from edgecli.models.schema import ModelSpec, Task
+from edgecli.models.schema import WIRE_FORMS, ModelSpec, Task
 
 # A model's table begins with its id alone on a line, so that one can be read without parsing the others:
 # all of them take 20 ms, which a cold `query` does not have.
@@ -25,6 +25,7 @@ _INHERITED = (
     "dimensions",
     "pooling",
     "capabilities",
+    "defaults",
     "description",
 )
 
@@ -104,7 +105,7 @@ class Catalog:
         if len(chain) == 1:
             return spec
         self._check_task(model_id, spec)
-        return replace(spec, requested_id=model_id)
+        return _spoken_to_as(model_id, spec)
 
     def own(self, model_id: str) -> ModelSpec:
         """Return the model of this id itself, whatever stands in for it. Raises as `resolve` does."""
@@ -149,6 +150,16 @@ class Catalog:
                 hint=f'Set `use` in [edgecli.models."{model_id}"] to a {task} model: `edgecli models list`.',
                 code="model_task",
             )
+
+
+def _spoken_to_as(model_id: str, spec: ModelSpec) -> ModelSpec:
+    """Return a stand-in in the form that the model it stands for has on the wire: who wrote for that one needs it."""
+    if model_id not in _shipped():
+        return replace(spec, requested_id=model_id)
+    asked = _shipped_table(model_id)
+    own = [each for each in spec.capabilities if each not in WIRE_FORMS]
+    forms = [each for each in asked.get("capabilities", ()) if each in WIRE_FORMS]
+    return replace(spec, requested_id=model_id, capabilities=(*own, *forms), defaults=dict(asked.get("defaults", {})))
 
 
 def _not_found(model_id: str, known: list[str], *, asked: str) -> NotFoundError:

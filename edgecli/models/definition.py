@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from edgecli.errors import ConfigError, did_you_mean
-from edgecli.models.schema import ModelFile, ModelSpec, Task
+from edgecli.models.schema import LoraFile, ModelFile, ModelSpec, Task
 from edgecli.models.sources.address import LocalAddress, checked_name, default_name, parse
 
 ENGINES = ("llama_cpp", "embedding", "whisper", "diffusion", "transformers", "openai")
@@ -28,6 +28,8 @@ _KEYS = (
     "query_prefix",
     "passage_prefix",
     "capabilities",
+    "defaults",
+    "loras",
     "neurons",
 )
 
@@ -65,6 +67,8 @@ class _Reader:
             query_prefix=self.text("query_prefix") or "",
             passage_prefix=self.text("passage_prefix") or "",
             capabilities=tuple(self.texts("capabilities")),
+            defaults=self.numbers("defaults"),
+            loras=tuple(self.loras()),
             neurons_input=neurons.pop("input", None),
             neurons_output=neurons.pop("output", None),
             neurons_other=neurons,
@@ -146,6 +150,23 @@ class _Reader:
             )
         except ValueError as error:
             raise self.wrong(f"{key}.name", f"is wrong: {error}") from error
+
+    def loras(self) -> list[LoraFile]:
+        value = self.table.get("loras", {})
+        if not isinstance(value, dict):
+            raise self.wrong("loras", f"is {value!r}; a table of adapters by name was expected")
+        return [self.lora(name, entry) for name, entry in cast("dict[str, Any]", value).items()]
+
+    def lora(self, name: str, entry: Any) -> LoraFile:
+        table: Any = {"source": entry} if isinstance(entry, str) else entry
+        source = cast("dict[str, Any]", table).get("source") if isinstance(table, dict) else None
+        address = parse(source) if isinstance(source, str) else None
+        if not isinstance(address, LocalAddress):
+            raise self.wrong(f"loras.{name}", f"is {entry!r}; a GGUF file, `file:…`, was expected")
+        scale = table.get("scale", 1.0)
+        if not isinstance(scale, int | float) or isinstance(scale, bool):
+            raise self.wrong(f"loras.{name}.scale", f"is {scale!r}; a number was expected")
+        return LoraFile(name, str((self.folder or Path.cwd()) / Path(address.path).expanduser()), float(scale))
 
     def hashes(self, key: str, value: Any, name: str) -> dict[str, str]:
         if value is None:

@@ -47,6 +47,20 @@ class ModelFile:
 
 
 @dataclass(frozen=True, slots=True)
+class LoraFile:
+    """A LoRA adapter that a project has for a model."""
+
+    name: str
+    path: str
+    """Its GGUF file."""
+    scale: float = 1.0
+
+
+WIRE_FORMS = frozenset({"chat_completions", "openai_tool_calls", "content_parts", "responses", "strict"})
+"""Capabilities that say how a model is spoken to: they belong to the id that was asked for, whatever runs."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """One model of the catalog, with the project's settings applied."""
 
@@ -67,7 +81,13 @@ class ModelSpec:
     query_prefix: str = ""
     passage_prefix: str = ""
     capabilities: tuple[str, ...] = ()
-    """What the model can do, as data: `tools`, `json_mode`, `vision`, `reasoning`, `lora`, `batch`, `multilingual`."""
+    """What the model can do, as data: `tools`, `json_mode`, `vision`, `reasoning`, `lora`, `batch`, `multilingual`,
+    `matryoshka` (the first numbers of its vectors, brought to length 1, are vectors too);
+    and its form on the wire (`WIRE_FORMS`): `chat_completions` takes and gives OpenAI's, `openai_tool_calls` gives
+    only those, `content_parts` takes messages in parts, `strict` refuses fields that it does not know."""
+    defaults: dict[str, float] = field(default_factory=dict[str, float])
+    """`max_tokens` and `temperature`, where its schema on Workers AI has others than 256 and 0.6."""
+    loras: tuple[LoraFile, ...] = ()
     neurons_input: float | None = None
     """Neurons per million input tokens, from Cloudflare's price list."""
     neurons_output: float | None = None

@@ -48,7 +48,9 @@ class AccessRules:
         await self.app(scope, receive, send)
 
     def _refusal(self, path: str, headers: Headers) -> EdgeError | None:
-        known = self._known(headers.get("authorization", "").removeprefix("Bearer ").strip())
+        # Anthropic's clients send their key under a name of its own.
+        token = headers.get("authorization") or headers.get("x-api-key", "")
+        known = self._known(token.removeprefix("Bearer ").strip())
         host, origin = headers.get("host", ""), headers.get("origin")
         if self.loopback:
             if host and not is_loopback(_host_of(host)):

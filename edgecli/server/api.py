@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from edgecli import __version__
 from edgecli.ai.routes import routes as ai_routes
+from edgecli.ai.v1.routes import routes as ai_v1_routes
 from edgecli.envelope import failure, ok, unexpected
 from edgecli.errors import EdgeError, NotFoundError, UsageError
 from edgecli.models.routes import routes as models_routes
@@ -50,6 +51,7 @@ def create_app(runtime: Runtime, *, public_token: str | None = None, loopback: b
         Route("/healthz", health),
         Route("/edge/status", status),
         *ai_routes(),
+        *ai_v1_routes(),
         *vectorize_routes(),
         *models_routes(),
         *rag_routes(),

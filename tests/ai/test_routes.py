@@ -66,7 +66,9 @@ def test_a_model_that_cannot_stream_answers_whole(client: TestClient) -> None:
         (b"{", 5006),
         (b'{"prompt": 5}', 5006),
         (b'{"prompt": 5, "stream": true}', 5006),
-        (b"", 5006),
+        (b"", 3003),
+        (b" \n", 3003),
+        (b'{"temperature": NaN, "prompt": "a"}', 5006),
     ],
 )
 def test_bad_bodies(client: TestClient, body: bytes, code: int) -> None:

@@ -149,3 +149,15 @@ def test_finding_an_installed_model_imports_little() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"
+
+
+def test_a_stand_in_speaks_as_the_model_it_stands_for() -> None:
+    glm = "@cf/zai-org/glm-4.7-flash"
+    spec = Catalog.load({glm: {"use": SMOL}, EIGHT_B: {"use": glm}}).resolve(glm)
+    assert "chat_completions" in spec.capabilities
+    assert "tools" not in spec.capabilities
+    assert spec.defaults == {"max_tokens": 2000}
+    older = Catalog.load({EIGHT_B: {"use": glm}}).resolve(EIGHT_B)
+    assert "chat_completions" not in older.capabilities
+    assert {"tools", "reasoning"} <= set(older.capabilities)
+    assert older.defaults == {}

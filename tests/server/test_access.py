@@ -71,7 +71,9 @@ def test_a_token_of_the_user_is_wanted_everywhere(local_with_token: TestClient, 
     for path in (INDEXES, "/edge/status"):
         assert local_with_token.get(path).status_code == 401
         for token in ("secret", runtime.token):
-            assert local_with_token.get(path, headers={"authorization": f"Bearer {token}"}).status_code == 200
+            for headers in ({"authorization": f"Bearer {token}"}, {"x-api-key": token}):
+                assert local_with_token.get(path, headers=headers).status_code == 200
+        assert local_with_token.get(path, headers={"x-api-key": "wrong"}).status_code == 401
 
 
 def test_on_other_addresses_any_host_may_be_named_but_not_without_the_token(public: TestClient) -> None:

@@ -138,6 +138,8 @@ class Piece:
     """In the first piece, where the conversation had to be changed for the model's template."""
     finish_reason: FinishReason | None = None
     """`stop`, `length` (max_tokens or the context is used up) or `tool_calls`."""
+    stop_sequence: str | None = None
+    """In the last piece, which of the request's `stop` ended the answer, if one did."""
     usage: Usage | None = None
 
 

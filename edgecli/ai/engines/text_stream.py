@@ -17,17 +17,22 @@ class TextStream:
         self._stop = tuple(text for text in stop if text)
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._held = ""
-        self.stopped = False
-        """Whether a stop string was met; nothing more comes after it."""
+        self.met: str | None = None
+        """The stop string that was met; nothing more comes after it."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string was met."""
+        return self.met is not None
 
     def feed(self, piece: bytes) -> str:
         """Take the bytes of one token and return the text that is now certain."""
         if self.stopped:
             return ""
         text = self._held + self._decoder.decode(piece)
-        found = min((at for at in (text.find(stop) for stop in self._stop) if at >= 0), default=-1)
-        if found >= 0:
-            self.stopped = True
+        met = [(at, stop) for stop in self._stop if (at := text.find(stop)) >= 0]
+        if met:
+            found, self.met = min(met, key=lambda each: each[0])
             self._held = ""
             return text[:found]
         keep = self._possible_stop(text)

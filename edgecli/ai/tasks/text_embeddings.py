@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
+from typing_extensions import TypedDict
 
 from edgecli.ai.tasks.validation import TaskInput, listed, parse
 
@@ -24,6 +25,15 @@ class TextEmbeddingsInput(TaskInput):
     text: Texts
     """One text or several."""
     pooling: Literal["mean", "cls"] | None = None
+
+
+class TextEmbeddingsResult(TypedDict):
+    """What an embedding model answers."""
+
+    shape: list[int]
+    """How many vectors, and how many dimensions."""
+    data: list[list[float]]
+    pooling: str
 
 
 def read_input(inputs: Mapping[str, Any]) -> TextEmbeddingsInput:

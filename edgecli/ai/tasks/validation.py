@@ -11,12 +11,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edgecli.errors import UsageError
 
 T = TypeVar("T", bound="TaskInput")
+MAX_PROBLEMS = 8
+"""Problems that one error names: a conversation may have thousands."""
 
 
 class TaskInput(BaseModel):
     """Inputs of a task. Types are taken strictly; unknown keys are ignored, as clients send many."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, allow_inf_nan=False)
 
 
 def listed(value: Any) -> Any:
@@ -24,21 +26,43 @@ def listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def whole_number(value: Any) -> Any:
+    """Return a number without a fraction as an integer: JSON does not tell `5` from `5.0`."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def bad_input(problem: str, *, hint: str | None = None) -> UsageError:
     """Return the error of a request that the model's schema refuses."""
     return UsageError(f"AiError: Bad input: Error: {problem}", hint=hint, code="bad_input", cf_code=5006)
 
 
-def parse(kind: type[T], inputs: Mapping[str, Any]) -> T:
+def parse(kind: type[T], inputs: Mapping[str, Any], *, either: tuple[str, ...] = (), strict: bool = False) -> T:
     """Return the checked inputs; a key with the value null counts as left out.
 
-    Raises UsageError that names each wrong field and its value.
+    Exactly one of `either` has to be there; that not two of them are, is the model's own to check. With `strict`,
+    keys that the model does not know are refused. Raises UsageError that names each wrong field and its value.
     """
+    given = {key: value for key, value in inputs.items() if value is not None}
+    if strict and (unknown := [key for key in given if key not in kind.model_fields]):
+        listed_keys = ", ".join(f"/{key}" for key in unknown)
+        raise bad_input(f"Additional or unevaluated properties '{listed_keys}' at '/' not allowed", hint=_hint(kind))
+    missing = [name for name in either if name not in given]
+    problems = [f"required properties at '/' are '{name}'" for name in missing] if missing else []
+    if either and len(missing) == len(either):
+        raise bad_input(_one_of(problems), hint=_hint(kind))
     try:
-        return kind.model_validate({key: value for key, value in inputs.items() if value is not None})
+        return kind.model_validate(given)
     except ValidationError as error:
-        problems = [_say(each) for each in error.errors(include_url=False)]
-        raise bad_input(", ".join(dict.fromkeys(problems)), hint=_hint(kind)) from error
+        found = list(dict.fromkeys(_say(each) for each in error.errors(include_url=False)))
+        if len(found) > MAX_PROBLEMS:
+            found[MAX_PROBLEMS:] = [f"and {len(found) - MAX_PROBLEMS} more"]
+        inside = any(each["loc"][:1] == (name,) for each in error.errors(include_url=False) for name in either)
+        said = _one_of([*problems, *found]) if inside and len(missing) == len(either) - 1 else ", ".join(found)
+        raise bad_input(said, hint=_hint(kind)) from error
+
+
+def _one_of(problems: list[str]) -> str:
+    return f"oneOf at '/' not met, 0 matches: {', '.join(problems)}"
 
 
 def _hint(kind: type[TaskInput]) -> str:
@@ -54,14 +78,23 @@ def _say(problem: Any) -> str:
     if kind == "value_error":
         return str(problem["ctx"]["error"])
     if kind.endswith("_type"):
-        wanted = {"int": "integer", "float": "number", "bool": "boolean", "list": "array", "dict": "object"}
+        wanted = {"int": "integer", "float": "number", "bool": "boolean", "list": "array"} | {
+            "dict": "object",
+            "model": "object",
+        }
         name = kind.removesuffix("_type")
-        return f"Type mismatch of '{place}', '{_json_type(problem['input'])}' not in '{wanted.get(name, name)}'"
+        return mismatch(place, wanted.get(name, name), problem["input"])
     said = problem["msg"].lower().replace(" after validation", "")
     return f"'{place}' is {_shown(problem['input'])}: {said}"
 
 
-def _json_type(value: Any) -> str:
+def mismatch(place: str, wanted: str, value: Any) -> str:
+    """Say that a value has another type, in the words of Cloudflare's validator: first what is wanted."""
+    return f"Type mismatch of '{place}', '{wanted}' not in '{json_type(value)}'"
+
+
+def json_type(value: Any) -> str:
+    """Return the name that JSON Schema has for the type of a value."""
     names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
     return names.get(type(value), "null")
 

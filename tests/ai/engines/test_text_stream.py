@@ -59,3 +59,9 @@ def test_nothing_comes_after_a_stop_string() -> None:
     assert stream.feed(b"yes END no") == "yes "
     assert stream.feed(b"more") == ""
     assert stream.finish() == ""
+
+
+def test_the_first_stop_string_met_is_known() -> None:
+    stream = TextStream(["END", "three"])
+    assert (stream.feed(b"one two th"), stream.met) == ("one two ", None)
+    assert (stream.feed(b"ree END"), stream.met) == ("", "three")

@@ -24,8 +24,8 @@ def test_one_text_is_a_list_of_one() -> None:
         ({"text": ["a", ""]}, "'/text/1' is \"\""),
         ({"text": []}, "'/text' is []"),
         ({"text": ["a"] * 101}, "at most 100 items, not 101"),
-        ({"text": 5}, "Type mismatch of '/text', 'integer' not in 'array'"),
-        ({"text": ["a", 1]}, "Type mismatch of '/text/1', 'integer' not in 'string'"),
+        ({"text": 5}, "Type mismatch of '/text', 'array' not in 'integer'"),
+        ({"text": ["a", 1]}, "Type mismatch of '/text/1', 'string' not in 'integer'"),
         ({"text": "a", "pooling": "max"}, "'/pooling' is \"max\": input should be 'mean' or 'cls'"),
     ],
 )

@@ -30,6 +30,11 @@ class AnswerWriter:
         """Whether a stop string was met; nothing more comes after it."""
         return self._stream.stopped
 
+    @property
+    def stop_sequence(self) -> str | None:
+        """The stop string that was met, if one was."""
+        return self._stream.met
+
     def feed(self, token: bytes) -> tuple[str, Sequence[ToolCallPart]]:
         """Take the bytes of one token; return what is now certain."""
         return self._read(self._stream.feed(token))

@@ -324,7 +324,8 @@ class Batcher:
         text, calls = job.writer.finish()
         if text or calls:
             job.receive(Piece(text, tuple(calls)))
-        job.receive(Piece(finish_reason=job.writer.reason(reason), usage=job.usage))
+        met = job.writer.stop_sequence
+        job.receive(Piece(finish_reason=job.writer.reason(reason), stop_sequence=met, usage=job.usage))
         self.counters.finished += 1
         self._end(job)
 

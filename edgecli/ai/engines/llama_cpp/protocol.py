@@ -73,6 +73,7 @@ def piece_from(body: dict[str, Any]) -> Piece:
         cut=Cut(**body["cut"]) if body["cut"] else None,
         warning=body["warning"],
         finish_reason=body["finish_reason"],
+        stop_sequence=body["stop_sequence"],
         usage=Usage(**body["usage"]) if body["usage"] else None,
     )
 

@@ -1,0 +1,258 @@
+"""The APIs of OpenAI and Anthropic over HTTP, below `/client/v4/accounts/<any id>/ai/v1/`.
+
+Importing this module is part of the start of every command that calls the API in its own process: what reads and
+writes an API is imported when that API is called.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from edgecli.envelope import failure, read_json, refusal, sse, to_json, unexpected, while_connected
+from edgecli.errors import EdgeError, NotFoundError
+
+if TYPE_CHECKING:
+    from edgecli.ai.engines.generation import GenerationRequest, Piece
+    from edgecli.ai.service import AiService
+    from edgecli.ai.tasks.text_request import Defaults
+    from edgecli.ai.v1.responses.memory import ResponseMemory
+    from edgecli.models.schema import ModelSpec
+    from edgecli.models.service import ModelsService
+
+log = logging.getLogger("edgecli.server")
+
+BASE = "/client/v4/accounts/{account}/ai/v1"
+
+Answer = Callable[[Request, dict[str, Any]], Coroutine[Any, Any, Response]]
+Refuse = Callable[[Request, EdgeError], Response]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes of these APIs."""
+    responses = _Responses()
+    return [
+        Route(f"{BASE}/chat/completions", _posted(chat_completions, _enveloped), methods=["POST"]),
+        Route(f"{BASE}/completions", _posted(completions, _enveloped), methods=["POST"]),
+        Route(f"{BASE}/embeddings", _posted(embeddings, _enveloped), methods=["POST"]),
+        Route(f"{BASE}/responses", _posted(responses.create, _openai), methods=["POST"]),
+        Route(f"{BASE}/messages", _posted(messages, _anthropic), methods=["POST"]),
+        Route(f"{BASE}/messages/count_tokens", _posted(count_tokens, _anthropic), methods=["POST"]),
+        Route(f"{BASE}/models", list_models),
+        Route(f"{BASE}/models/{{model:path}}", show_model),
+    ]
+
+
+def _posted(answer: Answer, refuse: Refuse) -> Endpoint:
+    """Return the endpoint that reads a JSON object, answers, and says no in the form of its API."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            body = _checked(await read_json(request, required=True))
+            response = await while_connected(request, answer(request, body))
+        except EdgeError as error:
+            response = refuse(request, error)
+        except Exception as error:
+            log.exception("%s %s failed", request.method, request.url.path)
+            response = refuse(request, unexpected(error))
+        request_id = str(uuid.uuid4())
+        # The last two are where the clients of OpenAI and Anthropic look.
+        for name in ("cf-ai-req-id", "x-request-id", "request-id"):
+            response.headers[name] = request_id
+        return response
+
+    return endpoint
+
+
+def _enveloped(request: Request, error: EdgeError) -> Response:
+    return failure(error, path=request.url.path)
+
+
+def _openai(request: Request, error: EdgeError) -> Response:
+    from edgecli.ai.v1.failures import openai_error
+
+    del request
+    return refusal(error, openai_error(error))
+
+
+def _anthropic(request: Request, error: EdgeError) -> Response:
+    from edgecli.ai.v1.failures import anthropic_error
+
+    del request
+    return refusal(error, anthropic_error(error))
+
+
+async def chat_completions(request: Request, body: dict[str, Any]) -> Response:
+    """Answer a conversation, whole or as chunks."""
+    from edgecli.ai.tasks import chat_completion
+    from edgecli.ai.tasks.answer import collect
+    from edgecli.ai.v1 import chat_completions
+
+    service = _service(request)
+    spec = service.spec(_model(body))
+    call = chat_completions.read_input(body, _defaults(service, spec))
+    head = chat_completion.Head(spec.id)
+    sources = _sources(service, call.model, call.requests, parallel=call.parallel)
+    if call.stream:
+        return await sse(chat_completion.stream(head, sources, logprobs=call.logprobs, usage=call.include_usage))
+    return _json(chat_completion.whole(head, await collect(sources), logprobs=call.logprobs))
+
+
+async def completions(request: Request, body: dict[str, Any]) -> Response:
+    """Continue a text, whole or in parts."""
+    from edgecli.ai.tasks.answer import collect
+    from edgecli.ai.tasks.chat_completion import Head
+    from edgecli.ai.v1 import completions
+
+    service = _service(request)
+    spec = service.spec(_model(body))
+    call = completions.read_input(body, _defaults(service, spec))
+    head = Head(spec.id, id=f"cmpl-{uuid.uuid4().hex}")
+    sources = _sources(service, call.model, call.requests)
+    if call.stream:
+        return await sse(completions.stream(head, call, sources))
+    return _json(completions.whole(head, call, await collect(sources)))
+
+
+async def embeddings(request: Request, body: dict[str, Any]) -> Response:
+    """Return a vector for each text."""
+    from edgecli.ai.v1 import embeddings
+
+    service = _service(request)
+    checked = embeddings.read_input(body)
+    spec = service.spec(checked.model)
+    embeddings.check_dimensions(checked.dimensions, spec)
+    vectors = await service.embed(checked.model, checked.input, checked.pooling)
+    tokens = sum(await service.count_tokens(checked.model, checked.input))
+    vectors = embeddings.shortened(vectors, checked.dimensions)
+    return _json(embeddings.result(checked, spec.id, vectors, tokens))
+
+
+class _Responses:
+    """`responses`, with what the last of them said."""
+
+    def __init__(self) -> None:
+        self._kept: ResponseMemory | None = None
+
+    @property
+    def _memory(self) -> ResponseMemory:
+        from edgecli.ai.v1.responses.memory import ResponseMemory
+
+        if self._kept is None:
+            self._kept = ResponseMemory()
+        return self._kept
+
+    async def create(self, request: Request, body: dict[str, Any]) -> Response:
+        """Answer items with items, whole or as events."""
+        from edgecli.ai.v1.responses import reading, writing
+
+        service = _service(request)
+        spec = service.spec(_model(body))
+        call = reading.read_input(body, _defaults(service, spec), self._memory)
+        writer = writing.ResponseWriter(call, spec.id)
+        [pieces] = _sources(service, call.body.model, [call.request], parallel=call.body.parallel_tool_calls)
+        if call.body.stream:
+            return await sse(writing.stream(writer, pieces, self._memory), named=True, failed=writer.fail)
+        return _json(await writing.whole(writer, pieces, self._memory))
+
+
+async def messages(request: Request, body: dict[str, Any]) -> Response:
+    """Answer a conversation in Anthropic's form, whole or as events."""
+    from edgecli.ai.tasks.answer import collect
+    from edgecli.ai.v1.failures import anthropic_error
+    from edgecli.ai.v1.messages import reading, writing
+
+    service = _service(request)
+    spec = service.spec(_model(body))
+    call = reading.read_input(body, _defaults(service, spec))
+    model, message_id = spec.id, writing.new_id()
+    sources = _sources(service, call.model, [call.request], parallel=call.parallel)
+    if not call.stream:
+        [answer] = await collect(sources)
+        return _json(writing.whole(message_id, model, answer))
+    [pieces] = sources
+    count = await service.count_prompt(call.model, call.request)
+    writer = writing.MessageWriter(message_id, model)
+    return await sse(writing.stream(writer, pieces, count), named=True, failed=lambda error: [anthropic_error(error)])
+
+
+async def count_tokens(request: Request, body: dict[str, Any]) -> Response:
+    """Return how many tokens a conversation's prompt has."""
+    from edgecli.ai.v1.messages import reading
+
+    model, prompt = reading.read_counted(body)
+    return _json({"input_tokens": await _service(request).count_prompt(model, prompt)})
+
+
+async def list_models(request: Request) -> Response:
+    """List the models that can be called now."""
+    from edgecli.ai.v1 import models
+
+    views = await _models(request).list(installed_only=True)
+    return _json(models.listing(views, request.query_params))
+
+
+async def show_model(request: Request) -> Response:
+    """Show one model; its id comes raw or percent-encoded."""
+    from edgecli.ai.v1 import models
+
+    try:
+        view = await _models(request).show(request.path_params["model"])
+    except NotFoundError as error:
+        error.status = 404  # it is the path here that names nothing; elsewhere the id is an input
+        raise
+    return _json(models.model_object(view))
+
+
+def _checked(body: Any) -> dict[str, Any]:
+    from edgecli.ai.tasks.validation import bad_input, mismatch
+
+    if not isinstance(body, dict):
+        raise bad_input(mismatch("/", "object", body))
+    return cast("dict[str, Any]", body)
+
+
+def _model(body: Mapping[str, Any]) -> str:
+    """Return the id of the model, which says what stands in where the body is silent."""
+    from edgecli.ai.tasks.validation import bad_input, mismatch
+
+    model = body.get("model")
+    if not model:
+        raise bad_input("required properties at '/' are 'model'", hint="`GET …/ai/v1/models` lists the models.")
+    if not isinstance(model, str):
+        raise bad_input(mismatch("/model", "string", model))
+    return model
+
+
+def _defaults(service: AiService, spec: ModelSpec) -> Defaults:
+    from edgecli.ai.tasks.text_request import defaults_of
+
+    return defaults_of(spec, service.settings)
+
+
+def _sources(
+    service: AiService, model: str, requests: Sequence[GenerationRequest], *, parallel: bool = True
+) -> list[AsyncGenerator[Piece]]:
+    from edgecli.ai.tasks.answer import first_call_only
+
+    sources = [service.generate(model, each) for each in requests]
+    return sources if parallel else [first_call_only(source) for source in sources]
+
+
+def _json(body: Any) -> Response:
+    return Response(to_json(body), media_type="application/json")
+
+
+def _service(request: Request) -> AiService:
+    return request.app.state.runtime.ai
+
+
+def _models(request: Request) -> ModelsService:
+    return request.app.state.runtime.models
