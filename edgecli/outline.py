@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "chat": ("edgecli.chat.commands:chat", "Talk to a model, with an index behind it if you like."),
     "ai": ("edgecli.ai.commands:app", "Run models; list those of Workers AI, their tasks and schemas."),
     "serve": ("edgecli.server.commands:serve", "Serve the API on this machine, with warm models."),
+    "ps": ("edgecli.models.loaded_commands:ps", "Show the models that the server has loaded."),
     "config": ("edgecli.config.commands:app", "Check and show the configuration."),
     "doctor": ("edgecli.doctor.commands:doctor", "Say what works on this machine and what does not."),
 }

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from edgecli.ai.loaded_routes import routes as loaded_routes
 from edgecli.ai.run_routes import run, run_named
 from edgecli.envelope import ok
 from edgecli.errors import UsageError
@@ -36,6 +37,7 @@ def routes() -> list[BaseRoute]:
         Route(f"{BASE}/tasks/search", tasks),
         Route(f"{BASE}/authors/search", authors),
         Route("/edge/ai/describe", describe),
+        *loaded_routes(),
     ]
 
 

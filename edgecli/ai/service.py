@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from edgecli.ai.choice import check_task, load_embedding, load_generation, not_available
 from edgecli.ai.describe import describe
 from edgecli.ai.embedding_host import EmbeddingHost
+from edgecli.ai.keep_alive import read_keep_alive
 from edgecli.ai.limits import Limits
 from edgecli.ai.pool import Entry, Pool
 from edgecli.models.schema import InstalledModel, ModelSpec, Task
@@ -81,7 +82,7 @@ class AiService:
 
         spec = self.spec(model)
         if spec.task is Task.TEXT_GENERATION:
-            return await self._text_run(spec, inputs).whole(self._generator(model, waiting))
+            return await self._text_run(spec, inputs).whole(self._generator(model, inputs, waiting))
         if spec.task is Task.TEXT_EMBEDDINGS:
             return Outcome(await self._embed_inputs(spec, inputs), [])
         raise not_available(spec)
@@ -93,8 +94,9 @@ class AiService:
         check_task(spec, Task.TEXT_GENERATION)
         return TextRun.read(spec.requested_id or spec.id, inputs, defaults_of(spec, self.settings, native=native))
 
-    def _generator(self, model: str, waiting: bool) -> Generate:
-        return lambda request: self.generate(model, request, waiting=waiting)
+    def _generator(self, model: str, inputs: Mapping[str, Any], waiting: bool) -> Generate:
+        keep_alive = read_keep_alive(inputs.get("keep_alive"))
+        return lambda request: self.generate(model, request, keep_alive=keep_alive, waiting=waiting)
 
     async def _embed_inputs(self, spec: ModelSpec, inputs: Mapping[str, Any]) -> dict[str, Any]:
         from edgecli.ai.tasks import text_embeddings
@@ -114,7 +116,7 @@ class AiService:
         Closing the iterator ends the generation within one step. Raises as `answer` does, before the first.
         """
         run = self._text_run(self.spec(model), inputs, native=native)
-        async with aclosing(run.stream(self._generator(model, waiting))) as events:
+        async with aclosing(run.stream(self._generator(model, inputs, waiting))) as events:
             async for event in events:
                 yield event
 

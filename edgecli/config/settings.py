@@ -106,6 +106,10 @@ class ServerSettings:
     host: str = _setting("127.0.0.1", "Address to listen on; one that others can reach needs a token.")
     port: int = _setting(8787, "Port to listen on; 0 is any that is free.", minimum=0, maximum=65_535)
     token: str = _setting("", "Bearer token that each request must carry; empty is none.", secret=True)
+    log: Literal["none", "text", "json"] = _setting(
+        "text", "What serve says of each request on stderr.", choices=("none", "text", "json")
+    )
+    log_bodies: bool = _setting(False, "Log the beginning of what clients send, prompts and documents, too.")
 
 
 @dataclass(frozen=True, slots=True)

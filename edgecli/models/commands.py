@@ -10,6 +10,7 @@ from edgecli import console
 from edgecli.cli import EdgeTyper, common
 from edgecli.errors import ExitCode, UsageError
 from edgecli.models import display
+from edgecli.models.loaded_commands import load, unload
 
 app = EdgeTyper(help="List, pull, verify and remove model files.")
 
@@ -84,6 +85,10 @@ def remove(model: ModelArgument, yes: YesOption = False) -> None:
 def path(model: ModelArgument) -> None:
     """Print the folder of an installed model."""
     _show(_call("GET", "/edge/models/path", params={"model": model}), display.show_path)
+
+
+app.command("load")(load)
+app.command("unload")(unload)
 
 
 def _call(method: str, target: str, **request: Any) -> Any:

@@ -19,6 +19,7 @@ from edgecli.errors import EdgeError, NotFoundError, UsageError
 from edgecli.models.routes import routes as models_routes
 from edgecli.rag.routes import routes as rag_routes
 from edgecli.server.access import AccessRules
+from edgecli.server.metrics import metrics
 from edgecli.vectorize.routes import routes as vectorize_routes
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def create_app(runtime: Runtime, *, public_token: str | None = None, loopback: b
     """Return the app that answers for one project."""
     routes: list[BaseRoute] = [
         Route("/healthz", health),
+        Route("/metrics", metrics),
         Route("/edge/status", status),
         *ai_routes(),
         *ai_v1_routes(),

@@ -110,8 +110,11 @@ async def _serve(
     """Serve; return the number of the signal that ended it."""
     from edgecli.server.api import create_app
     from edgecli.server.listening import Server
+    from edgecli.server.request_log import RequestLog
 
-    server = Server(create_app(runtime, public_token=token, loopback=is_loopback(host)))
+    app = create_app(runtime, public_token=token, loopback=is_loopback(host))
+    settings = runtime.settings.server
+    server = Server(RequestLog(app, form=settings.log, bodies=settings.log_bodies))
     shown = "localhost" if host == "127.0.0.1" else f"[{host}]" if ":" in host else host
     bound_port = listener.getsockname()[1]
     address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host if ':' not in host else f'[{host}]'}"

@@ -75,6 +75,8 @@ class TextGenerationInput(TaskInput):
     tools: Tools = Field(default_factory=list[Any])
     tool_choice: Any = None
     """`auto`, `none`, `required`, or `{"type": "function", "function": {"name"}}`."""
+    keep_alive: str | float | None = None
+    """edgecli's own: how long the model stays loaded after this, in seconds or as `5m`; -1 is for ever."""
     truncate: Literal["head", "middle"] | None = None
     """edgecli's own: what to leave out of a prompt that is longer than the context; without it, it is refused."""
 
