@@ -47,6 +47,7 @@ format: $(VENV)/installed-lint
 	$(BIN)/ruff format .
 
 bench: $(VENV)/installed-test
+	$(PIP) install --quiet --group bench
 	$(BIN)/python -m benchmarks.run $(ARGS)
 
 clean:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-ALL = ("startup", "query", "ingest")
+ALL = ("startup", "query", "ingest", "generation")
 
 
 def main() -> int:
