@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgecli.errors import ConfigError, UsageError
-from edgecli.rag.fusion import reciprocal_rank_fusion, spread, without_chance
+from edgecli.rag.fusion import add_groups, rank_groups, reciprocal_rank_fusion, spread, without_chance
 from edgecli.rag.ingest import resolve_index
 from edgecli.rag.lexical import cjk_share
 from edgecli.rag.schema import Hit, Mode, QueryRequest, QueryResult
@@ -27,6 +27,8 @@ VECTOR_WEIGHT = 2.0
 """What a rank by meaning counts against one by words."""
 FOREIGN_VECTOR_WEIGHT = 0.25
 """The same for a question in a script that the embedding model was not trained for."""
+DOCUMENT_WEIGHT = 2.0
+"""What the rank of a passage's document counts against a passage's rank by words: see `_fuse`."""
 FILTERED_KEYWORD_LIMIT = 2000
 """Keyword matches that are looked at when a filter may reject most of them."""
 _OWN_KEYS = frozenset({"docId", "file", "title", "heading", "start", "end", "text"})
@@ -128,14 +130,20 @@ class RetrievalService:
         by_vector: Mapping[str, float],
         by_keyword: Mapping[str, float],
     ) -> Mapping[str, float]:
-        order = list(by_vector)
-        if known and (await self._vectorize.get(name)).config.metric == "cosine":
-            sizes = await self._store.sizes(known, {_document_of(chunk_id) for chunk_id in by_vector})
-            order = without_chance(by_vector, lambda chunk_id: sizes.get(_document_of(chunk_id), 1))
+        """Return fused scores: of the passages' ranks, and of their documents' ranks by several passages each."""
         multilingual = "multilingual" in self._ai.spec(self._embedding_model(known)).capabilities
         foreign = not multilingual and cjk_share(request.query) > 0.3
         weight = FOREIGN_VECTOR_WEIGHT if foreign else VECTOR_WEIGHT
-        return reciprocal_rank_fusion([(order, weight), (list(by_keyword), 1.0)])
+        order: Sequence[str] = list(by_vector)
+        documents: list[tuple[Sequence[str], float]] = []
+        if known and (await self._vectorize.get(name)).config.metric == "cosine":
+            sizes = await self._store.sizes(known, {_document_of(chunk_id) for chunk_id in by_vector})
+            near = without_chance(by_vector, lambda chunk_id: sizes.get(_document_of(chunk_id), 1))
+            order = list(near)
+            documents.append((rank_groups(near, _document_of), weight))
+        passages = reciprocal_rank_fusion([(order, weight), (list(by_keyword), 1.0)])
+        documents.append((rank_groups(passages, _document_of), DOCUMENT_WEIGHT))
+        return add_groups(passages, documents, _document_of)
 
     async def _hits(
         self,

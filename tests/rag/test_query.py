@@ -69,6 +69,29 @@ def test_chinese_finds_chinese(shelf: Room, mode: str, question: str, file: str)
     assert files(shelf, question, mode=mode)[0] == file
 
 
+def test_a_document_that_speaks_of_it_throughout_beats_a_lone_passage(tmp_path: Path, engines: Engines) -> None:
+    room = Room(tmp_path, engines, "[edgecli.ingest]\nchunk_tokens = 32\nchunk_overlap = 0\n")
+    room.create_index()
+    room.file(
+        "lone.md",
+        "# Minutes\n\n"
+        "The chairman said that the ferry to the island was cancelled because of the storm, and came late.\n\n"
+        "Then the treasurer read out last year's accounts, and nobody had a question about any of the numbers.\n\n"
+        "The choir will sing in May, and the hall must be painted before that by volunteers with their own brushes.\n",
+    )
+    room.file(
+        "throughout.md",
+        "# Travel\n\nIn a storm the ferry stays in the harbour, and passengers for the island wait in the hotel.\n\n"
+        "A cancelled ferry to the island runs the next morning, as soon as the captain finds the sea calm enough.\n\n"
+        "Tickets for the island ferry stay valid after a storm, and nobody has to pay for them a second time.\n",
+    )
+    assert room.ingest().added == 2
+    question = "ferry to the island cancelled because of a storm"
+    by_words, by_both = (room.query(question, mode=mode).hits[0].file for mode in ("keyword", "hybrid"))
+    room.close()
+    assert (by_words, by_both) == ("docs/lone.md", "docs/throughout.md")
+
+
 def test_top_k_is_how_many(shelf: Room) -> None:
     assert len(files(shelf, "days", top_k=2)) == 2
     assert len(files(shelf, "days", mode="vector", top_k=100)) == len(LIBRARY)

@@ -15,8 +15,9 @@ from tests.rag.test_sqlite_questions import SETS, QuestionSet
 
 pytestmark = [pytest.mark.slow, pytest.mark.models, pytest.mark.timeout(4000)]
 
-# The least that hybrid search must find in its first five passages: see docs/performance.md for what it does find.
-LEAST = {"sqlite_questions.json": 0.74, "chinese_questions.json": 0.60}
+# The least that hybrid search must find in its first five passages. docs/walkthrough.md says what it does find, 0.805
+# and 0.761; below that is room for one question (two Chinese ones) that another processor's rounding may turn.
+LEAST = {"sqlite_questions.json": 0.79, "chinese_questions.json": 0.71}
 MODES: tuple[Mode, ...] = ("vector", "keyword", "hybrid")
 
 
