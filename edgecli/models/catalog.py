@@ -153,13 +153,21 @@ class Catalog:
 
 
 def _spoken_to_as(model_id: str, spec: ModelSpec) -> ModelSpec:
-    """Return a stand-in in the form that the model it stands for has on the wire: who wrote for that one needs it."""
+    """Return a stand-in with the wire form and the price of the model it stands for: its callers wrote for that."""
     if model_id not in _shipped():
         return replace(spec, requested_id=model_id)
-    asked = _shipped_table(model_id)
+    asked = spec_from_table(model_id, _shipped_table(model_id), origin="catalog")
     own = [each for each in spec.capabilities if each not in WIRE_FORMS]
-    forms = [each for each in asked.get("capabilities", ()) if each in WIRE_FORMS]
-    return replace(spec, requested_id=model_id, capabilities=(*own, *forms), defaults=dict(asked.get("defaults", {})))
+    forms = [each for each in asked.capabilities if each in WIRE_FORMS]
+    return replace(
+        spec,
+        requested_id=model_id,
+        capabilities=(*own, *forms),
+        defaults=asked.defaults,
+        neurons_input=asked.neurons_input,
+        neurons_output=asked.neurons_output,
+        neurons_other=asked.neurons_other,
+    )
 
 
 def _not_found(model_id: str, known: list[str], *, asked: str) -> NotFoundError:

@@ -1,4 +1,4 @@
-"""`edgecli ai run` as a user types it."""
+"""`edgecli ai` as a user types it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.conftest import Run
 
 pytestmark = [pytest.mark.models, pytest.mark.usefixtures("project")]
 
+GLM = "@cf/zai-org/glm-4.7-flash"
 BRIEF = ("--max-tokens", "8", "--temperature", "0", "--seed", "1")
 
 
@@ -58,6 +59,11 @@ def test_inputs_from_a_file_and_a_stand_in(edgecli: Run, project: Path) -> None:
         ((GENERATION, "--input", "[1]"), 2, "an object is needed"),
         ((GENERATION, "--input", "@missing.json"), 2, "missing.json"),
         ((GENERATION, "hi", "--temperature", "9"), 2, "'/temperature' is 9"),
+        ((GENERATION, "hi", "--top-k", "51"), 2, "'/top_k' is 51"),
+        ((GENERATION, "hi", "--top-p", "3"), 2, "'/top_p' is 3"),
+        ((GENERATION, "hi", "--lora", "mine"), 3, "No such LoRA adapter `mine`"),
+        ((GENERATION, "hi", "--json-schema", "[]"), 2, "--json-schema holds a JSON list"),
+        ((GENERATION, "hi", "--json-schema", "{}", "--stream"), 2, "does not support streaming"),
         ((GENERATION, "hello " * 9000), 2, "supports only 8192"),
         (("@cf/openai/whisper", "hi"), 5, "no engine `whisper`"),
     ],
@@ -67,3 +73,39 @@ def test_wrong_calls(edgecli: Run, arguments: tuple[str, ...], code: int, said: 
     assert done.returncode == code
     assert said in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("options", [(), ("--no-stream",)])
+def test_a_model_that_answers_with_chat_completions(edgecli: Run, project: Path, options: tuple[str, ...]) -> None:
+    (project / "wrangler.toml").write_text(
+        f'name = "test"\n[edgecli.models."{GLM}"]\nuse = "{GENERATION}"\n', encoding="utf-8"
+    )
+    said = edgecli("ai", "run", GENERATION, "Name three colours.", *BRIEF)
+    done = edgecli("ai", "run", GLM, "Name three colours.", *BRIEF, *options)
+    assert (done.returncode, done.stdout.strip()) == (0, said.stdout.strip())
+
+
+def test_the_catalog_as_a_table_and_as_the_api_has_it(edgecli: Run) -> None:
+    done = edgecli("ai", "models", "--search", "llama-3.1-8b-instruct fp8-fast")
+    assert [line.split() for line in done.stdout.splitlines()] == [
+        ["model", "task", "context", "$/M", "in", "$/M", "out", "can"],
+        ["@cf/meta/llama-3.1-8b-instruct-fp8-fast", "Text", "Generation", "32000", "0.045", "0.384"],
+    ]
+    items = json.loads(edgecli("ai", "models", "--task", "text-embeddings", "--author", "baai", "--json").stdout)
+    assert {item["task"]["name"] for item in items} == {"Text Embeddings"}
+    assert "@cf/baai/bge-m3" in {item["name"] for item in items}
+    nothing = edgecli("ai", "models", "--search", "no-such-model")
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    wrong = edgecli("ai", "models", "--task", "embedding")
+    assert (wrong.returncode, wrong.stdout) == (3, "")
+    assert "text-embeddings" in wrong.stderr
+
+
+def test_tasks_and_schemas(edgecli: Run) -> None:
+    tasks = edgecli("ai", "tasks")
+    assert len(tasks.stdout.splitlines()) == 13
+    assert len(json.loads(edgecli("ai", "tasks", "--json").stdout)) == 12
+    schema = json.loads(edgecli("ai", "schema", GENERATION).stdout)
+    assert schema["input"]["properties"]["top_k"]["anyOf"][0]["maximum"] == 50
+    unknown = edgecli("ai", "schema", "@cf/none/at-all")
+    assert (unknown.returncode, unknown.stdout) == (3, "")

@@ -68,6 +68,8 @@ def test_a_stand_in_is_named() -> None:
     item = model_item(CATALOG.resolve("@cf/meta/llama-3.2-1b-instruct"))
     assert item["name"] == "@cf/meta/llama-3.2-1b-instruct"
     assert "`@edge/smollm2-135m-instruct` stands in" in item["description"]
+    found = properties("@cf/meta/llama-3.2-1b-instruct")
+    assert (found["context_window"], found["price"][0]["price"]) == ("8192", 0.027)
 
 
 def test_each_parameter_of_the_query() -> None:
