@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from edgecli.ai.wire import add_calls, answer_of, calls_of_event
 from edgecli.config import load_project
 from edgecli.runtime import Runtime
 from edgecli.server.api import create_app
@@ -23,6 +24,8 @@ BASE = "/client/v4/accounts/any/ai/"
 GLM = "@cf/zai-org/glm-4.7-flash"
 STAND_IN = f"""
 name = "test"
+[edgecli.generation]
+context = 1024
 [edgecli.models."{GLM}"]
 use = "{GENERATION}"
 [edgecli.models."@cf/openai/gpt-oss-20b"]
@@ -116,13 +119,53 @@ def test_gpt_oss_takes_responses_and_chats_but_not_both(client: TestClient) -> N
     assert "mutually exclusive" in said
 
 
-@pytest.mark.xfail(reason="the engine does not cut prompts yet", strict=False)
 def test_what_was_cut_is_told(client: TestClient) -> None:
-    long = {"prompt": "hello " * 9000, "max_tokens": 2}
+    long = {"prompt": "hello " * 1500, "max_tokens": 2}
     assert error(client, f"run/{GENERATION}", json=long)[:2] == (400, 3030)
     result = run(client, GENERATION, long | {"truncate": "head"})
     assert result["truncated"]["strategy"] == "head"
-    assert result["truncated"]["tokens"] > 500
+    assert result["truncated"]["tokens"] > 400
+
+
+def test_json_mode(client: TestClient) -> None:
+    schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
+    form = {"type": "json_schema", "json_schema": schema | {"additionalProperties": False}}
+    asked = {"prompt": "Is water wet?", "max_tokens": 40, "seed": 1}
+    assert set(run(client, GENERATION, asked | {"response_format": form})["response"]) == {"ok"}
+    assert set(run(client, GENERATION, asked | {"guided_json": form["json_schema"]})["response"]) == {"ok"}
+    said = run(client, GLM, asked | {"response_format": form})["choices"][0]["message"]["content"]
+    assert set(json.loads(said)) == {"ok"}
+    short = asked | {"response_format": form, "max_tokens": 1}
+    assert error(client, f"run/{GENERATION}", json=short) == (403, 5024, "AiError: JSON Mode couldn't be met")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("model", [GENERATION, GLM])
+def test_a_tool_that_has_to_be_called(client: TestClient, model: str, stream: bool) -> None:
+    parameters = {"type": "object", "properties": {"city": {"enum": ["Oslo"]}}, "required": ["city"]}
+    tool = {"name": "get_weather", "description": "Weather", "parameters": parameters | {"additionalProperties": False}}
+    inputs = {
+        "messages": [{"role": "user", "content": "Weather in Oslo?"}],
+        "tools": [tool],
+        "tool_choice": "required",
+        "max_tokens": 80,
+        "seed": 1,
+    }
+    if stream:
+        said = events(client, model, inputs)
+        calls: list[dict[str, Any]] = []
+        for event in said:
+            add_calls(calls, calls_of_event(event))
+        reasons = [
+            event["choices"][0]["finish_reason"] if "choices" in event else event.get("finish_reason") for event in said
+        ]
+        assert "tool_calls" in reasons
+        name, arguments = calls[0]["name"], json.loads(calls[0]["arguments"])
+    else:
+        call = answer_of(run(client, model, inputs))[0]
+        name = call["name"] if model == GENERATION else call["function"]["name"]
+        arguments = call["arguments"] if model == GENERATION else json.loads(call["function"]["arguments"])
+    assert (name, arguments) == ("get_weather", {"city": "Oslo"})
 
 
 @pytest.mark.parametrize(
