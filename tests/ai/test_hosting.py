@@ -1,11 +1,9 @@
-"""One engine, one thread: loading once, streaming, stopping."""
+"""One engine, one thread: loading once, calling, closing."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import aclosing
 
 import pytest
 
@@ -14,21 +12,11 @@ from edgecli.errors import EngineError
 
 
 class Counter:
-    """An engine that counts upwards until it is told to stop."""
+    """An engine that knows its thread."""
 
     def __init__(self) -> None:
         self.thread = threading.get_ident()
-        self.threads: set[int] = set()
-        self.stopped_at: int | None = None
         self.closed = False
-
-    def count(self, cancelled: threading.Event) -> Iterator[int]:
-        number = 0
-        while not cancelled.wait(0.001):
-            self.threads.add(threading.get_ident())
-            yield number
-            number += 1
-        self.stopped_at = number
 
     def close(self) -> None:
         self.closed = True
@@ -73,49 +61,25 @@ def test_a_failed_load_is_tried_again() -> None:
     asyncio.run(main())
 
 
-def test_who_stops_listening_stops_the_work() -> None:
+def test_closing_frees_the_engine() -> None:
     async def main() -> None:
         host = EngineHost(Counter, name="test")
-        seen: list[int] = []
-        async with aclosing(host.iterate(lambda engine, cancelled: engine.count(cancelled))) as numbers:
-            async for number in numbers:
-                seen.append(number)
-                if len(seen) == 5:
-                    break
-        # The thread is free again: this call comes after the counting has ended.
-        stopped = await host.call(lambda engine: engine.stopped_at)
-        assert seen == [0, 1, 2, 3, 4]
-        assert stopped is not None
+        engine = await host.engine()
         await host.close()
+        assert engine.closed
+        assert host.loaded is None
 
     asyncio.run(main())
 
 
 def test_an_error_in_the_thread_reaches_the_caller() -> None:
-    def fail(engine: Counter, cancelled: threading.Event) -> Iterator[int]:
-        yield 1
+    def fail(engine: Counter) -> None:
         raise EngineError("broke")
 
     async def main() -> None:
         host = EngineHost(Counter, name="test")
-        numbers = host.iterate(fail)
-        assert await anext(numbers) == 1
         with pytest.raises(EngineError, match="broke"):
-            await anext(numbers)
+            await host.call(fail)
         await host.close()
-
-    asyncio.run(main())
-
-
-def test_closing_ends_what_runs() -> None:
-    async def main() -> None:
-        host = EngineHost(Counter, name="test")
-        numbers = host.iterate(lambda engine, cancelled: engine.count(cancelled))
-        assert await anext(numbers) == 0
-        engine = await host.engine()
-        await host.close()
-        assert engine.stopped_at is not None
-        assert engine.closed
-        await numbers.aclose()
 
     asyncio.run(main())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from contextlib import aclosing
 from typing import Any
 
@@ -50,13 +52,16 @@ def test_embedding_by_the_api_and_inside(life: Life) -> None:
 
 def test_what_is_loaded_is_described(life: Life) -> None:
     before = life.service.describe(GENERATION)
-    assert (before["loaded"], before["device"], life.service.loaded()) == (False, None, [])
-    after = life(life.service.warm(GENERATION))
+    assert (before["loaded"], before["device"], life(life.service.loaded())) == (False, None, [])
+    after = life(life.service.load(GENERATION))
     assert (after["id"], after["engine"], after["loaded"]) == (GENERATION, "llama_cpp", True)
     assert after["layers"]["total"] == 31
     assert after["device"]
     assert after["context"] == 8192
-    assert life.service.loaded() == [after]
+    (now,) = life(life.service.loaded())
+    assert (now["id"], now["slots"], now["activity"]["running"]) == (GENERATION, 8, 0)
+    assert life(life.service.unload(GENERATION))
+    assert life(life.service.loaded()) == []
 
 
 def test_calls_at_once_wait_for_each_other(life: Life) -> None:
@@ -81,7 +86,7 @@ def test_closing_a_stream_frees_the_model(life: Life) -> None:
 
 def test_a_cancelled_call_frees_the_model(life: Life) -> None:
     async def main() -> dict[str, Any]:
-        await life.service.warm(GENERATION)
+        await life.service.load(GENERATION)
         endless = {"prompt": "Count to one thousand.", "max_tokens": 4000, "temperature": 0}
         task = asyncio.create_task(life.service.run(GENERATION, endless))
         await asyncio.sleep(0.2)
@@ -105,3 +110,20 @@ def test_wrong_calls(life: Life) -> None:
         life(life.service.run(GENERATION, {"text": "x"}))
     with pytest.raises(UsageError, match="supports only 8192"):
         life(life.service.run(GENERATION, {"prompt": "hello " * 9000}))
+
+
+def test_a_model_that_was_killed_is_started_again(life: Life) -> None:
+    async def main() -> dict[str, Any]:
+        pid = (await life.service.load(GENERATION))["pid"]
+        endless = {"prompt": "Count to one thousand.", "max_tokens": 4000, "temperature": 0}
+        with pytest.raises(EngineError, match="SIGKILL"):
+            async with aclosing(life.service.stream(GENERATION, endless)) as events:
+                await anext(events)
+                os.kill(pid, signal.SIGKILL)
+                async for _ in events:
+                    pass
+        # Another model goes on, and the next request starts this one anew.
+        assert (await life.service.embed(EMBEDDING, ["x"])).shape == (1, 384)
+        return await life.service.run(GENERATION, BRIEF)
+
+    assert life(main())["usage"]["completion_tokens"] == 12

@@ -1,0 +1,124 @@
+"""Loaded models: loaded once, kept for a while, given up for others."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from edgecli.ai.keep_alive import read_keep_alive
+from edgecli.ai.pool import FOREVER, Entry, Pool
+from edgecli.errors import EngineError, UsageError
+from edgecli.models.schema import ModelSpec, Task
+
+
+class Model:
+    """A model that only lives and dies."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.alive = True
+
+    async def close(self) -> None:
+        self.alive = False
+
+
+class House:
+    """A pool and what it loaded; `room` models fit into memory."""
+
+    def __init__(self, keep_alive: float = FOREVER, room: int = 100) -> None:
+        self.pool: Pool[Model] = Pool(keep_alive)
+        self.room = room
+        self.made: list[Model] = []
+
+    def entry(self, name: str) -> Entry[Model]:
+        async def load() -> Model:
+            await asyncio.sleep(0)
+            if sum(model.alive for model in self.made) >= self.room:
+                raise EngineError("no memory", code="out_of_memory")
+            self.made.append(Model(name))
+            return self.made[-1]
+
+        return self.pool.entry(ModelSpec(name, Task.TEXT_GENERATION, "llama_cpp", ()), load)
+
+    async def use(self, name: str, **options: Any) -> Model:
+        async with self.pool.use(self.entry(name), **options) as model:
+            return model
+
+
+def test_many_users_load_it_once() -> None:
+    async def main() -> None:
+        house = House()
+        models = await asyncio.gather(*(house.use("a") for _ in range(10)))
+        assert len({id(model) for model in models}) == len(house.made) == 1
+        await house.pool.close()
+        assert not house.made[0].alive
+
+    asyncio.run(main())
+
+
+def test_it_leaves_after_its_time_and_not_while_it_is_used() -> None:
+    async def main() -> None:
+        house = House(keep_alive=0.05)
+        async with house.pool.use(house.entry("a")) as model:
+            await asyncio.sleep(0.15)
+            assert model.alive
+        while model.alive:  # noqa: ASYNC110 - the pool tells nobody
+            await asyncio.sleep(0.01)
+        assert house.pool.loaded() == []
+        again = await house.use("a", keep_alive=FOREVER)
+        await asyncio.sleep(0.15)
+        assert again.alive
+        assert house.pool.loaded()[0].until is None
+        await house.use("a", keep_alive=0)
+        await asyncio.sleep(0.05)
+        assert not again.alive
+        await house.pool.close()
+
+    asyncio.run(main())
+
+
+def test_the_one_that_was_not_used_for_longest_makes_room() -> None:
+    async def main() -> None:
+        house = House(room=2)
+        first, second = await house.use("a"), await house.use("b")
+        await house.use("a")
+        third = await house.use("c")
+        assert (first.alive, second.alive, third.alive) == (True, False, True)
+        async with house.pool.use(house.entry("a")), house.pool.use(house.entry("c")):
+            with pytest.raises(EngineError, match="no memory"):
+                await house.use("b")
+        await house.pool.close()
+
+    asyncio.run(main())
+
+
+def test_a_dead_one_is_loaded_anew() -> None:
+    async def main() -> None:
+        house = House()
+        first = await house.use("a")
+        first.alive = False
+        assert house.pool.loaded() == []
+        second = await house.use("a")
+        assert second is not first
+        assert second.alive
+        assert await house.pool.unload("a")
+        assert not await house.pool.unload("a")
+        await house.pool.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"), [(None, None), (30, 30.0), ("5m", 300.0), ("1h", 3600.0), ("90s", 90.0), (0, 0.0), (-1, -1.0)]
+)
+def test_keep_alive_is_read(given: Any, seconds: float | None) -> None:
+    assert read_keep_alive(given) == seconds
+
+
+@pytest.mark.parametrize("given", ["soon", "5 days", True, [], float("nan"), "1e9"])
+def test_other_durations_are_refused(given: Any) -> None:
+    with pytest.raises(UsageError, match="no duration") as caught:
+        read_keep_alive(given)
+    assert caught.value.cf_code == 5006
