@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 from llama_cpp.llama_chat_format import CHATML_CHAT_TEMPLATE, MISTRAL_INSTRUCT_CHAT_TEMPLATE
 
@@ -21,18 +19,17 @@ def test_chatml_takes_a_system_message_as_it_is() -> None:
     )
 
 
-def test_mistral_gets_the_system_message_in_the_first_turn(caplog: pytest.LogCaptureFixture) -> None:
+def test_mistral_gets_the_system_message_in_the_first_turn() -> None:
     template = ChatTemplate(MISTRAL_INSTRUCT_CHAT_TEMPLATE, bos="<s>", eos="</s>")
-    with caplog.at_level(logging.WARNING, "edgecli.ai"):
-        text = template.render([SYSTEM, USER, ASSISTANT, USER, USER])
-    assert text == "<s>[INST] Be brief.\n\n你好 [/INST]您好！</s> [INST] 你好\n\n你好 [/INST]"
-    assert "roles must alternate" in caplog.text
+    rendered = template.render([SYSTEM, USER, ASSISTANT, USER, USER])
+    assert rendered.text == "<s>[INST] Be brief.\n\n你好 [/INST]您好！</s> [INST] 你好\n\n你好 [/INST]"
+    assert rendered.warning is not None and "roles must alternate" in rendered.warning
 
 
-def test_mistral_takes_its_own_form_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_mistral_takes_its_own_form_without_a_warning() -> None:
     template = ChatTemplate(MISTRAL_INSTRUCT_CHAT_TEMPLATE, bos="<s>", eos="</s>")
-    assert template.render([USER, ASSISTANT, USER]).text.startswith("<s>[INST] 你好 [/INST]您好！</s>")
-    assert not caplog.records
+    rendered = template.render([USER, ASSISTANT, USER])
+    assert rendered.text.startswith("<s>[INST] 你好 [/INST]您好！</s>") and rendered.warning is None
 
 
 def test_what_cannot_be_repaired_is_a_usage_error() -> None:

@@ -49,19 +49,18 @@ class ToolStream:
         """Return what was held back. A call that has begun gets its end, so that its arguments are JSON."""
         if self._place == "call" and self._begun:
             self._complete()
-        elif self._place in ("opened", "call"):
-            self._text += self._raw
-            self._text += self._rest
-        elif self._place != "behind" and not self._half_opening():
-            self._text += self._rest
+        elif not self._half_call():
+            self._text += self._raw + self._rest
         self._rest = self._raw = ""
         self._place = "text"
         return self._out()
 
-    def _half_opening(self) -> bool:
-        """Whether what is left is the beginning of one more call, cut off by the end of the answer."""
-        left = self._rest.strip()
-        return bool(self.calls and left) and self._form.opening.startswith(left)
+    def _half_call(self) -> bool:
+        """Whether what is left is the beginning of one more call, cut off by the end of the answer before its name."""
+        if self._place == "text":
+            left = self._rest.strip()
+            return bool(self.calls and left) and self._form.opening.startswith(left)
+        return self._place == "behind" or (self.calls > 0 and self._place != "lead")
 
     def _out(self) -> tuple[str, Sequence[ToolCallPart]]:
         text, parts = self._text, self._parts

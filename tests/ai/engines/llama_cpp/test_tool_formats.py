@@ -90,8 +90,10 @@ def test_calls_and_results_are_made_alike() -> None:
 
 
 def test_hermes_renders_them() -> None:
-    text = ChatTemplate(QWEN).render(
-        prepare_messages(HERMES, CONVERSATION, TOOLS, "auto"), tools=template_tools(HERMES, TOOLS, "auto")
+    text = (
+        ChatTemplate(QWEN)
+        .render(prepare_messages(HERMES, CONVERSATION, TOOLS, "auto"), tools=template_tools(HERMES, TOOLS, "auto"))
+        .text
     )
     assert '{"type": "function", "function": {"name": "weather", "description": "Tells the weather"' in text
     assert '<tool_call>\n{"name": "weather", "arguments": {"city": "北京"}}\n</tool_call>' in text
@@ -99,7 +101,7 @@ def test_hermes_renders_them() -> None:
 
 def test_llama_gets_one_call_at_a_time_with_its_result() -> None:
     prepared = prepare_messages(LLAMA, CONVERSATION, TOOLS, "auto")
-    text = ChatTemplate(LLAMA_3_2).render(prepared, tools=template_tools(LLAMA, TOOLS, "auto"))
+    text = ChatTemplate(LLAMA_3_2).render(prepared, tools=template_tools(LLAMA, TOOLS, "auto")).text
     assert text.endswith(
         '[assistant] {"name": "weather", "parameters": {"city": "北京"}}[ipython] "sunny"'
         '[assistant] {"name": "now", "parameters": {}}[ipython] "12:00"[user] Thanks'
@@ -111,7 +113,7 @@ def test_mistral_gets_ids_of_nine_letters() -> None:
     ids = [call["id"] for call in prepared[1]["tool_calls"]]
     assert all(len(each) == 9 and each.isalnum() for each in ids) and ids[0] != ids[1]
     assert [prepared[2]["tool_call_id"], prepared[3]["tool_call_id"]] == ids
-    assert f"[TOOL_RESULTS]{ids[0]} sunny" in ChatTemplate(MISTRAL_NEMO).render(prepared)
+    assert f"[TOOL_RESULTS]{ids[0]} sunny" in ChatTemplate(MISTRAL_NEMO).render(prepared).text
 
 
 def test_templates_without_tools_get_text() -> None:

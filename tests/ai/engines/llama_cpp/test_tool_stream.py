@@ -146,6 +146,19 @@ def test_a_call_that_breaks_off_ends_as_json(form: ToolFormat) -> None:
         assert stream.cut is (length < len(whole) - 1)
 
 
+def test_half_of_one_more_call_is_dropped() -> None:
+    for form, more in (
+        (HERMES, '\n<tool_call>\n{"name": "weather", "arguments"'),
+        (HERMES, "\n<tool_ca"),
+        (HERMES, "\n<tool_call>\n"),
+        (MISTRAL, ', {"name": "wea'),
+        (LLAMA, '; {"na'),
+    ):
+        opening = {"hermes": "<tool_call>", "llama": "", "mistral": "[TOOL_CALLS]["}[form.name]
+        text, calls, stream = run(form, f"{opening}{ADD}{form.closing}{more}", seed=len(more))
+        assert (text, calls, stream.cut) == ("", [ADDED], False), more
+
+
 def test_a_call_that_goes_wrong_late_ends_as_json() -> None:
     text, calls, stream = run(HERMES, '<tool_call>{"name": "add", "arguments": {"x": 1, oops}} more', seed=3)
     assert calls == [("add", {"x": 1, "": None})]
