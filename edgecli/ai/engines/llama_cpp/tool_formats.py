@@ -34,7 +34,8 @@ class ToolFormat:
 HERMES = ToolFormat("hermes", native=True, opening="<tool_call>", closing="</tool_call>")
 LLAMA = ToolFormat("llama", native=True, opening="<|python_tag|>", leading=True, key="parameters", calls=1)
 MISTRAL = ToolFormat("mistral", native=True, opening="[TOOL_CALLS]", listed=True)
-GENERIC = ToolFormat("generic", native=False, opening="<tool_call>", closing="</tool_call>")
+# One call: models that have not been trained on tools, the small ones above all, repeat a call for as long as they may.
+GENERIC = ToolFormat("generic", native=False, opening="<tool_call>", closing="</tool_call>", calls=1)
 
 # Qwen3-Coder writes `<function=NAME><parameter=KEY>` inside Hermes's tags, GLM `<arg_key>`; newer Mistrals write
 # `[TOOL_CALLS]NAME[ARGS]{…}`, Apriel `<tool_calls>[…]</tool_calls>`,
