@@ -68,6 +68,8 @@ class GenerationRequest:
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
     """`auto`, `none`, `required` (some tool), or `=NAME` (this tool)."""
+    parallel_tool_calls: bool = True
+    """Whether one answer may hold several calls, where the model's way of writing them allows it."""
     lora: LoraAdapter | None = None
     truncate: Literal["head", "middle"] | None = None
     """What to leave out of a prompt that is longer than the context; None refuses it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from edgecli.ai.engines.generation import Cut, FinishReason, Piece, TokenLogprob, Usage
@@ -93,13 +93,6 @@ async def merged(sources: Sequence[AsyncGenerator[Piece]]) -> AsyncGenerator[tup
         await asyncio.gather(*waiting, return_exceptions=True)
         for source in sources:
             await source.aclose()
-
-
-async def first_call_only(source: AsyncGenerator[Piece]) -> AsyncGenerator[Piece]:
-    """Pass an answer on without its second call of a tool and those after it: no parallel calls."""
-    async with aclosing(source):
-        async for piece in source:
-            yield replace(piece, tool_calls=tuple(part for part in piece.tool_calls if part.index == 0))
 
 
 async def _next(source: AsyncGenerator[Piece]) -> Piece | None:

@@ -103,6 +103,11 @@ class TextGenerationInput(TaskInput):
         return None
 
     @property
+    def several_calls(self) -> bool:
+        """Whether one answer may call several tools."""
+        return True
+
+    @property
     def streamed_usage(self) -> bool:
         """Whether a stream of chunks is to end with a chunk of usage."""
         return False
@@ -127,6 +132,8 @@ class ChatCompletionsInput(TextGenerationInput):
     logprobs: bool = False
     top_logprobs: Annotated[int, Field(ge=0, le=20), Whole] | None = None
     stream_options: StreamOptions | None = None
+    parallel_tool_calls: bool = True
+    """Whether one answer may call several tools."""
 
     @model_validator(mode="after")
     def _says_logprobs(self) -> ChatCompletionsInput:
@@ -141,6 +148,10 @@ class ChatCompletionsInput(TextGenerationInput):
     @property
     def alternatives(self) -> int | None:
         return (self.top_logprobs or 0) if self.logprobs else None
+
+    @property
+    def several_calls(self) -> bool:
+        return self.parallel_tool_calls
 
     @property
     def streamed_usage(self) -> bool:

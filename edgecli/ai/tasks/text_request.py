@@ -89,6 +89,7 @@ def to_request(checked: TextGenerationInput, defaults: Defaults) -> GenerationRe
         constraint=_constraint(checked),
         tools=tools,
         tool_choice=read_choice(checked.tool_choice, tools),
+        parallel_tool_calls=checked.several_calls,
         lora=_lora(checked.lora, defaults),
         truncate=checked.truncate,
     )

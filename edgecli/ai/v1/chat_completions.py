@@ -30,7 +30,6 @@ class ChatInput(ChatCompletionsInput):
     top_p: float | None = Field(default=None, ge=0, le=1)
     repetition_penalty: float | None = Field(default=None, gt=0, le=2)
     seed: Seed | None = None
-    parallel_tool_calls: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,6 @@ class ChatCall:
     stream: bool
     logprobs: bool
     include_usage: bool
-    parallel: bool
 
 
 def read_input(body: Mapping[str, Any], defaults: Defaults) -> ChatCall:
@@ -58,5 +56,4 @@ def read_input(body: Mapping[str, Any], defaults: Defaults) -> ChatCall:
         stream=checked.stream,
         logprobs=checked.logprobs,
         include_usage=checked.streamed_usage,
-        parallel=checked.parallel_tool_calls,
     )

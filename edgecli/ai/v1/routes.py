@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from starlette.requests import Request
@@ -19,7 +19,6 @@ from edgecli.envelope import failure, read_json, refusal, sse, to_json, unexpect
 from edgecli.errors import EdgeError, NotFoundError
 
 if TYPE_CHECKING:
-    from edgecli.ai.engines.generation import GenerationRequest, Piece
     from edgecli.ai.service import AiService
     from edgecli.ai.tasks.text_request import Defaults
     from edgecli.ai.v1.responses.memory import ResponseMemory
@@ -99,7 +98,7 @@ async def chat_completions(request: Request, body: dict[str, Any]) -> Response:
     spec = service.spec(_model(body))
     call = chat_completions.read_input(body, _defaults(service, spec))
     head = chat_completion.Head(spec.id)
-    sources = _sources(service, call.model, call.requests, parallel=call.parallel)
+    sources = [service.generate(call.model, each) for each in call.requests]
     if call.stream:
         return await sse(chat_completion.stream(head, sources, logprobs=call.logprobs, usage=call.include_usage))
     return _json(chat_completion.whole(head, await collect(sources), logprobs=call.logprobs))
@@ -115,7 +114,7 @@ async def completions(request: Request, body: dict[str, Any]) -> Response:
     spec = service.spec(_model(body))
     call = completions.read_input(body, _defaults(service, spec))
     head = Head(spec.id, id=f"cmpl-{uuid.uuid4().hex}")
-    sources = _sources(service, call.model, call.requests)
+    sources = [service.generate(call.model, each) for each in call.requests]
     if call.stream:
         return await sse(completions.stream(head, call, sources))
     return _json(completions.whole(head, call, await collect(sources)))
@@ -157,7 +156,7 @@ class _Responses:
         spec = service.spec(_model(body))
         call = reading.read_input(body, _defaults(service, spec), self._memory)
         writer = writing.ResponseWriter(call, spec.id)
-        [pieces] = _sources(service, call.body.model, [call.request], parallel=call.body.parallel_tool_calls)
+        pieces = service.generate(call.body.model, call.request)
         if call.body.stream:
             return await sse(writing.stream(writer, pieces, self._memory), named=True, failed=writer.fail)
         return _json(await writing.whole(writer, pieces, self._memory))
@@ -173,11 +172,10 @@ async def messages(request: Request, body: dict[str, Any]) -> Response:
     spec = service.spec(_model(body))
     call = reading.read_input(body, _defaults(service, spec))
     model, message_id = spec.id, writing.new_id()
-    sources = _sources(service, call.model, [call.request], parallel=call.parallel)
+    pieces = service.generate(call.model, call.request)
     if not call.stream:
-        [answer] = await collect(sources)
+        [answer] = await collect([pieces])
         return _json(writing.whole(message_id, model, answer))
-    [pieces] = sources
     count = await service.count_prompt(call.model, call.request)
     writer = writing.MessageWriter(message_id, model)
     return await sse(writing.stream(writer, pieces, count), named=True, failed=lambda error: [anthropic_error(error)])
@@ -235,15 +233,6 @@ def _defaults(service: AiService, spec: ModelSpec) -> Defaults:
     from edgecli.ai.tasks.text_request import defaults_of
 
     return defaults_of(spec, service.settings)
-
-
-def _sources(
-    service: AiService, model: str, requests: Sequence[GenerationRequest], *, parallel: bool = True
-) -> list[AsyncGenerator[Piece]]:
-    from edgecli.ai.tasks.answer import first_call_only
-
-    sources = [service.generate(model, each) for each in requests]
-    return sources if parallel else [first_call_only(source) for source in sources]
 
 
 def _json(body: Any) -> Response:

@@ -11,7 +11,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from edgecli.ai.engines.generation import Piece
 from edgecli.ai.tasks import chat_completion
-from edgecli.ai.tasks.answer import collect, first_call_only, merged
+from edgecli.ai.tasks.answer import collect, merged
 from edgecli.errors import EngineError
 from tests.ai.v1.recorded import CALLS, CUT_SHORT, SILENT, TEXT, gather, replay
 
@@ -104,12 +104,6 @@ def test_calls_of_tools_in_chunks() -> None:
         {"index": 0, "function": {"arguments": '"Oslo"}'}},
         {"index": 1, "id": "call_b", "type": "function", "function": {"name": "time", "arguments": "{}"}},
     ]
-
-
-def test_no_parallel_calls() -> None:
-    said = gather(lambda: first_call_only(replay(CALLS)))
-    assert [part.index for piece in said for part in piece.tool_calls] == [0, 0, 0]
-    assert said[-1] == CALLS[-1]
 
 
 def test_several_answers_are_several_choices() -> None:

@@ -188,7 +188,8 @@ def test_the_client_reads_answers(openai_client: openai.AsyncOpenAI, service: Re
 
         with service.giving(CALLS):
             said = await create(model=MODEL, messages=HI, tools=TOOLS, parallel_tool_calls=False)  # type: ignore
-        [call] = said.choices[0].message.tool_calls or ()
+        assert not service.asked[0].parallel_tool_calls
+        call, _ = said.choices[0].message.tool_calls or ()
         assert call.type == "function" and call.function.arguments == '{"city":"Oslo"}'
 
     asyncio.run(scene())

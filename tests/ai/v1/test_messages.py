@@ -81,10 +81,10 @@ def test_what_is_read() -> None:
             stop=("END",),
             tools=(Tool("weather", "Tell it.", SCHEMA),),
             tool_choice="required",
+            parallel_tool_calls=False,
             constraint=Constraint("json_schema", SCHEMA),
         ),
         stream=True,
-        parallel=False,
     )
 
 

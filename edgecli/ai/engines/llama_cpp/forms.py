@@ -30,16 +30,16 @@ class Forms:
         if not tools:
             return self._compiler.compile(constraint) if constraint is not None else None
         if constraint is None or constraint.kind == "regex" or request.tool_choice != "auto":
-            return tool_matcher(self._compiler, self._model, self._form, tools, request.tool_choice)
+            parallel = request.parallel_tool_calls
+            return tool_matcher(self._compiler, self._model, self._form, tools, request.tool_choice, parallel=parallel)
         return self._call_or_answer(request, constraint)
 
     def _call_or_answer(self, request: GenerationRequest, constraint: Constraint) -> Matcher:
         """Hold an answer to calls of tools or to a schema, as the model chooses with its first token."""
         tools = chosen_tools(request.tools, request.tool_choice)
         structure = structure_tokens(self._model, self._form)
-        start, *rules = call_grammar(
-            self._form, tools, calls=self._form.calls, opened=False, structure=structure
-        ).splitlines()
+        count = self._form.calls if request.parallel_tool_calls else 1
+        start, *rules = call_grammar(self._form, tools, calls=count, opened=False, structure=structure).splitlines()
         schema = any_object() if constraint.kind == "json" else constraint.source
         answer = f"answer: {embed_schema(schema, 'the JSON Schema')}"
         calls = start.replace("start:", "calls:", 1)

@@ -90,18 +90,24 @@ class ToolGuard:
 
 
 def tool_matcher(
-    compiler: ConstraintCompiler, model: GgufModel, form: ToolFormat, tools: Sequence[Tool], choice: str
+    compiler: ConstraintCompiler,
+    model: GgufModel,
+    form: ToolFormat,
+    tools: Sequence[Tool],
+    choice: str,
+    *,
+    parallel: bool = True,
 ) -> TokenMatcher | ToolGuard | None:
     """Return what holds the answer to calls of tools; None if no tool may be called.
 
-    `choice` is as in `GenerationRequest.tool_choice`. Raises UsageError: cf_code 5006 for a tool that does not
-    exist, code `schema_unsupported` for parameters that arguments cannot be held to.
+    `choice` is as in `GenerationRequest.tool_choice`; without `parallel` one call is all. Raises UsageError: cf_code
+    5006 for a tool that does not exist, code `schema_unsupported` for parameters that arguments cannot be held to.
     """
     allowed = chosen_tools(tools, choice)
     if not allowed:
         return None
     structure = structure_tokens(model, form)
-    calls = 1 if choice.startswith("=") else form.calls
+    calls = 1 if choice.startswith("=") or not parallel else form.calls
     grammar = call_grammar(form, allowed, calls=calls, opened=choice == "auto", structure=structure)
     whole = compiler.compile_grammar(grammar, "the tools")
     if choice != "auto":

@@ -67,7 +67,6 @@ class MessageCall:
     model: str
     request: GenerationRequest
     stream: bool
-    parallel: bool
 
 
 class _Tools(TaskInput):
@@ -90,8 +89,7 @@ def read_input(body: Mapping[str, Any], defaults: Defaults) -> MessageCall:
         stop=tuple(checked.stop_sequences),
         constraint=_constraint(checked),
     )
-    parallel = not (checked.tool_choice or {}).get("disable_parallel_tool_use")
-    return MessageCall(checked.model, request, checked.stream, parallel)
+    return MessageCall(checked.model, request, checked.stream)
 
 
 def read_counted(body: Mapping[str, Any]) -> tuple[str, GenerationRequest]:
@@ -106,6 +104,7 @@ def _prompt(checked: Counted) -> dict[str, Any]:
         "messages": _messages(checked),
         "tools": tools,
         "tool_choice": _choice(checked.tool_choice, tools),
+        "parallel_tool_calls": not (checked.tool_choice or {}).get("disable_parallel_tool_use"),
     }
 
 

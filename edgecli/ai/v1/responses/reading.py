@@ -95,6 +95,7 @@ def read_input(body: Mapping[str, Any], defaults: Defaults, memory: ResponseMemo
         constraint=read_format(checked.text.format, "/text/format"),
         tools=tools,
         tool_choice=choice,
+        parallel_tool_calls=checked.parallel_tool_calls,
         truncate="head" if checked.truncation == "auto" else None,
     )
     return ResponseCall(request, checked, tuple(conversation))

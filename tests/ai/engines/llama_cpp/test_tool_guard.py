@@ -153,9 +153,12 @@ def test_calls_end_with_the_answer(compiler: ConstraintCompiler, model: GgufMode
         matcher.accept(token)
     assert matcher.ended
     several = tool_matcher(compiler, model, HERMES, TOOLS, "required")
-    assert several is not None
+    only = tool_matcher(compiler, model, HERMES, TOOLS, "required", parallel=False)
+    assert several is not None and only is not None
     for token in compiler.tokens_of(b'<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>'):
         several.accept(token)
+        only.accept(token)
+    assert only.ended
     assert not several.ended
     allowed = drawer.allowed(several)
     assert allowed[drawer.ends].all() and {
