@@ -29,11 +29,11 @@ class Adapters:
         """
         if adapter == self._now:
             return
-        count = 0 if adapter is None else 1
-        handles = (ctypes.c_void_p * count)(*([] if adapter is None else [load_adapter(self._model, adapter)]))
-        scales = (ctypes.c_float * count)(*([] if adapter is None else [adapter.scale]))
-        kind = ctypes.POINTER(self._model.lib.llama_adapter_lora_p_ctypes)
-        self._model.lib.llama_set_adapters_lora(self._context.handle, ctypes.cast(handles, kind), count, scales)
+        lib = self._model.lib
+        chosen = [] if adapter is None else [load_adapter(self._model, adapter)]
+        handles = (lib.llama_adapter_lora_p_ctypes * len(chosen))(*chosen)
+        scales = (ctypes.c_float * len(chosen))(*([] if adapter is None else [adapter.scale]))
+        lib.llama_set_adapters_lora(self._context.handle, handles, len(chosen), scales)
         self._now = adapter
 
 

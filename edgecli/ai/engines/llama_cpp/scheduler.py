@@ -54,12 +54,19 @@ class Scheduler:
             self._listen()
             for batcher in self._batchers():
                 if not self._stopping:
-                    batcher.step()
+                    self._step(batcher)
             self.after_step()
         end = EngineError("The model was unloaded.", code="unloaded", hint="Try again: it is loaded anew.")
         for batcher in self._batchers():
             batcher.fail_all(end)
         self.after_step()
+
+    def _step(self, batcher: Batcher) -> None:
+        try:
+            batcher.step()
+        except Exception as error:  # the thread must go on: its requests are told, the next ones may succeed
+            log.exception("a step failed")
+            batcher.fail_all(EngineError(f"Unexpected {type(error).__name__}: {error}", code="internal"))
 
     def _listen(self) -> None:
         """Take what has come in; wait for something if there is nothing to do."""
