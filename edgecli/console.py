@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from edgecli.plain import printable, printable_json
+from edgecli.stdio import output_error
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,15 +43,26 @@ def _for(stream: TextIO, text: str) -> str:
     return printable(text) if stream.isatty() else text
 
 
+def _put(text: str, *, now: bool = False) -> None:
+    """Write to stdout, `now` or when enough has come together. Raises EdgeError, code `output_failed`."""
+    try:
+        sys.stdout.write(text)
+        if now:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise output_error(error) from error
+
+
 def write(text: str) -> None:
     """Write a piece of text to stdout at once, into a pipe as it is."""
-    sys.stdout.write(_for(sys.stdout, text))
-    sys.stdout.flush()
+    _put(_for(sys.stdout, text), now=True)
 
 
 def out(text: str = "") -> None:
     """Print one plain line to stdout."""
-    sys.stdout.write(_for(sys.stdout, text) + "\n")
+    _put(_for(sys.stdout, text) + "\n")
 
 
 def emphasised(text: str, rest: str = "") -> None:
@@ -81,8 +93,7 @@ def print_ndjson(value: Any) -> None:
 
 
 def _write_json(document: str) -> None:
-    sys.stdout.write((printable_json(document) if sys.stdout.isatty() else document) + "\n")
-    sys.stdout.flush()
+    _put((printable_json(document) if sys.stdout.isatty() else document) + "\n", now=True)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
