@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from edgecli.errors import EdgeError
 
+_ANY_WIDTH = 10_000
+
 _consoles: dict[bool, Console] = {}
 
 
@@ -110,7 +112,23 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Seque
         drawn.add_column(Text(printable(column)), justify="right" if number in right else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(printable(cell)) for cell in row))
-    _rich(stderr=False).print(drawn, soft_wrap=False)
+    screen = _rich(stderr=False)
+    # Where not even the longest words fit beside each other, cells would be cut in the middle of them.
+    if screen.measure(drawn, options=screen.options.update(max_width=_ANY_WIDTH)).minimum > screen.width:
+        _records(columns, rows)
+    else:
+        screen.print(drawn, soft_wrap=False)
+
+
+def _records(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print each row as lines of its own, `key value`."""
+    width = max(_width(column) for column in columns)
+    for number, row in enumerate(rows):
+        if number:
+            out()
+        for column, cell in zip(columns, row, strict=True):
+            if cell:
+                out(f"{column}{' ' * (width - _width(column))}  {cell}")
 
 
 def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
@@ -221,6 +239,11 @@ def progress(*columns: Any) -> Generator[Progress | QuietProgress]:
 
     with Progress(*columns, console=_rich(stderr=True), transient=True) as bar:
         yield bar
+
+
+def counted(count: int, noun: str) -> str:
+    """Return `1 chunk`, `2 chunks`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def human_bytes(count: float) -> str:
