@@ -131,7 +131,9 @@ def _chosen(cwd: Path, config: Path | None) -> Path | None:
     try:
         exists = path.exists()
     except (OSError, ValueError) as error:
-        raise ConfigError(f"Cannot read {config}: {error}.", code="unreadable_config") from error
+        raise ConfigError(
+            f"Cannot read {config}: {error}.", hint="Check the path after --config.", code="unreadable_config"
+        ) from error
     if not exists:
         raise ConfigError(
             f"There is no configuration file {config}.",

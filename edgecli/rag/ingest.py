@@ -369,6 +369,8 @@ class _Run:
         self._bytes = sum(work.file.size for work in plan.work)
         self._bytes_done = 0.0
         self._embedding_since: float | None = None
+        self._embedded_at: float | None = None
+        """When the last batch that has been embedded was."""
         self._prepared: asyncio.Queue[Batch | None] = asyncio.Queue(WAITING_BATCHES)
         self._embedded: asyncio.Queue[tuple[Batch, np.ndarray] | None] = asyncio.Queue(WAITING_BATCHES)
 
@@ -402,10 +404,11 @@ class _Run:
 
     def _seconds_left(self) -> float | None:
         """Return how long embedding the rest will take, by its bytes; None before the first passages."""
-        if self._embedding_since is None or not self._bytes_done:
+        if self._embedding_since is None or self._embedded_at is None or not self._bytes_done:
             return None
-        spent = time.monotonic() - self._embedding_since
-        return round(max(self._bytes - self._bytes_done, 0) / self._bytes_done * spent, 1)
+        spent = self._embedded_at - self._embedding_since
+        rest = max(self._bytes - self._bytes_done, 0) / self._bytes_done * spent
+        return round(max(rest - (time.monotonic() - self._embedded_at), 0), 1)
 
     async def _pipeline(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -461,7 +464,8 @@ class _Run:
             began = time.monotonic()
             self._embedding_since = self._embedding_since or began
             vectors = await self._service.embed(self._model, batch.texts())
-            self._measure(batch, time.monotonic() - began)
+            self._embedded_at = time.monotonic()
+            self._measure(batch, self._embedded_at - began)
             await self._embedded.put((batch, vectors))
         await self._embedded.put(None)
 

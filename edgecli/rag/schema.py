@@ -172,5 +172,6 @@ def parse(kind: type[BaseModel], body: Any) -> Any:
         where = ".".join(str(part) for part in first["loc"]) or "the body"
         raise UsageError(
             f"Bad request: `{where}`: {first['msg']} (got {str(first.get('input'))[:80]!r}).",
+            hint="Its fields: " + ", ".join(kind.model_fields) + ".",
             code="bad_request",
         ) from error

@@ -112,7 +112,7 @@ def test_a_run_that_was_stopped_is_taken_up(room: Room, edgecli_home: Path, numb
     already = len([document for document in room.documents() if document.state == "live"])
     assert already < FILES
     if already:
-        assert f" of {FILES} files are in the index" in complaints
+        assert f" of {FILES} new or changed files are in the index" in complaints
     assert "The same command " in complaints
     report = room.ingest()
     assert (report.added, report.unchanged, report.failed) == (FILES - already, already, [])
