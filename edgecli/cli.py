@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
+from edgecli import stdio
 from edgecli.errors import EdgeError, ExitCode, UsageError, did_you_mean
 from edgecli.outline import COMMON_OPTIONS
 
@@ -258,14 +259,14 @@ def _close(arguments: list[str]) -> int:
     except SystemExit as stop:  # SIGTERM
         os._exit(stop.code if isinstance(stop.code, int) else ExitCode.FAILED)
     except Exception as error:
-        return _report(error, arguments)
+        return report(error, arguments)
     return ExitCode.DONE
 
 
 def _reader_gone() -> int:
     """Give up stdout: the reader has left (`edgecli … | head`), and there is nobody to tell."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
-    return 128 + 13
+    stdio.give_up_stdout()
+    return stdio.READER_GONE
 
 
 @contextmanager
@@ -301,11 +302,19 @@ def _run_and_flush(app: typer.Typer, arguments: list[str]) -> int:
         raise
     except typer.Exit as stop:
         return stop.exit_code
+    except OSError as error:
+        unwritten = stdio.failure_of_stdout()
+        if unwritten is None:
+            return report(error, arguments)
+        if isinstance(unwritten, BrokenPipeError):
+            return _reader_gone()
+        return report(stdio.output_error(unwritten), arguments)
     except Exception as error:
-        return _report(error, arguments)
+        return report(error, arguments)
 
 
-def _report(error: Exception, arguments: list[str]) -> int:
+def report(error: Exception, arguments: list[str]) -> int:
+    """Print an error as the call wants it, and return its exit code."""
     if not isinstance(error, EdgeError):
         return _unexpected(error, arguments)
     from edgecli import console

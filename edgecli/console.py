@@ -15,12 +15,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from edgecli.plain import printable, printable_json
+from edgecli.stdio import output_error
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
     from edgecli.errors import EdgeError
+
+_ANY_WIDTH = 10_000
 
 _consoles: dict[bool, Console] = {}
 
@@ -42,15 +45,26 @@ def _for(stream: TextIO, text: str) -> str:
     return printable(text) if stream.isatty() else text
 
 
+def _put(text: str, *, now: bool = False) -> None:
+    """Write to stdout, `now` or when enough has come together. Raises EdgeError, code `output_failed`."""
+    try:
+        sys.stdout.write(text)
+        if now:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise output_error(error) from error
+
+
 def write(text: str) -> None:
     """Write a piece of text to stdout at once, into a pipe as it is."""
-    sys.stdout.write(_for(sys.stdout, text))
-    sys.stdout.flush()
+    _put(_for(sys.stdout, text), now=True)
 
 
 def out(text: str = "") -> None:
     """Print one plain line to stdout."""
-    sys.stdout.write(_for(sys.stdout, text) + "\n")
+    _put(_for(sys.stdout, text) + "\n")
 
 
 def emphasised(text: str, rest: str = "") -> None:
@@ -81,8 +95,7 @@ def print_ndjson(value: Any) -> None:
 
 
 def _write_json(document: str) -> None:
-    sys.stdout.write((printable_json(document) if sys.stdout.isatty() else document) + "\n")
-    sys.stdout.flush()
+    _put((printable_json(document) if sys.stdout.isatty() else document) + "\n", now=True)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
@@ -99,7 +112,23 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Seque
         drawn.add_column(Text(printable(column)), justify="right" if number in right else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(printable(cell)) for cell in row))
-    _rich(stderr=False).print(drawn, soft_wrap=False)
+    screen = _rich(stderr=False)
+    # Where not even the longest words fit beside each other, cells would be cut in the middle of them.
+    if screen.measure(drawn, options=screen.options.update(max_width=_ANY_WIDTH)).minimum > screen.width:
+        _records(columns, rows)
+    else:
+        screen.print(drawn, soft_wrap=False)
+
+
+def _records(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print each row as lines of its own, `key value`."""
+    width = max(_width(column) for column in columns)
+    for number, row in enumerate(rows):
+        if number:
+            out()
+        for column, cell in zip(columns, row, strict=True):
+            if cell:
+                out(f"{column}{' ' * (width - _width(column))}  {cell}")
 
 
 def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
@@ -210,6 +239,11 @@ def progress(*columns: Any) -> Generator[Progress | QuietProgress]:
 
     with Progress(*columns, console=_rich(stderr=True), transient=True) as bar:
         yield bar
+
+
+def counted(count: int, noun: str) -> str:
+    """Return `1 chunk`, `2 chunks`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def human_bytes(count: float) -> str:

@@ -144,15 +144,25 @@ def error_from_dict(body: dict[str, Any], *, status: int) -> EdgeError:
     )
 
 
+_ALIKE = 0.5
+
+
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:
     """Return up to `count` of the `known` names that look most like `name`, best first."""
     import difflib
 
     names = list(known)
     lowered = {candidate.lower(): candidate for candidate in names}
+    tail = name.lower().rsplit("/", 1)[-1]
+
+    def alike(key: str) -> bool:
+        """Leave out what has only the beginning of a path in common."""
+        own = key.rsplit("/", 1)[-1]
+        return tail in own or difflib.SequenceMatcher(None, own, tail).ratio() >= _ALIKE
+
     close = difflib.get_close_matches(name.lower(), list(lowered), n=count, cutoff=0.6)
+    close = [key for key in close if alike(key)]
     if not close:
-        tail = name.lower().rsplit("/", 1)[-1]
         close = [key for key in lowered if tail and tail in key][:count]
     return [lowered[key] for key in close]
 

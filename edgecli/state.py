@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from edgecli.errors import StateError
 from edgecli.outline import COMMANDS
+from edgecli.space import full_disk
 
 T = TypeVar("T")
 
@@ -34,6 +35,16 @@ class Owner:
     pid: int
     command: str
     since: str
+    """ISO 8601, UTC."""
+
+    def describe(self) -> str:
+        """Return who it is, with the time as clocks here show it: the date too, unless it is today's."""
+        try:
+            since = datetime.fromisoformat(self.since).astimezone()
+        except ValueError:
+            return f"process {self.pid} (`{self.command}`)"
+        today = since.date() == datetime.now().astimezone().date()
+        return f"process {self.pid} (`{self.command}`, since {since:{'%H:%M:%S' if today else '%Y-%m-%d %H:%M'}})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,18 +147,25 @@ class State:
                     if time.monotonic() >= deadline or give_up.wait(LOCK_POLL_SECONDS):
                         raise self._locked() from error
         except OSError as error:
-            raise StateError(
-                f"Cannot write the state directory `{self.paths.directory}`: {error.strerror or error}.",
-                hint="Make it writable, or set `state_dir` under [edgecli] to a place that is.",
-                code="state_unwritable",
-            ) from error
+            raise full_disk(error, self.paths.directory) or self._unwritable(error) from error
         self._lock = lock
         owner = Owner(os.getpid(), _command(sys.argv[1:]), now())
-        write_atomically(self.paths.owner, json.dumps(asdict(owner)))
+        try:
+            write_atomically(self.paths.owner, json.dumps(asdict(owner)))
+        except OSError as error:
+            self.close()
+            raise full_disk(error, self.paths.directory) or self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> StateError:
+        return StateError(
+            f"Cannot write the state directory `{self.paths.directory}`: {error.strerror or error}.",
+            hint="Make it writable, or set `state_dir` under [edgecli] to a place that is.",
+            code="state_unwritable",
+        )
 
     def _locked(self) -> StateError:
         owner = read_owner(self.paths)
-        who = f"process {owner.pid} (`{owner.command}`, since {owner.since})" if owner else "another process"
+        who = owner.describe() if owner else "another process"
         return StateError(
             f"The state directory `{self.paths.directory}` is in use by {who}.",
             hint="Wait for it to finish, or run `edgecli serve`: then all commands share one server.",
@@ -205,7 +223,7 @@ class Database:
         except sqlite3.DatabaseError as error:
             if connection is not None:
                 connection.close()
-            raise StateError(
+            raise full_disk(error, self.path.parent) or StateError(
                 f"Cannot open the project's database `{self.path}`: {error}.",
                 hint="`edgecli doctor` checks the state. Documents can be ingested again after moving the file away.",
                 code="state_damaged",
@@ -243,7 +261,7 @@ class Database:
             result = work(connection)
             connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
-            raise StateError(
+            raise full_disk(error, self.path.parent) or StateError(
                 f"The project's database `{self.path}` cannot be used: {error}.",
                 hint="Look for free space on its disk and for its permissions; nothing was changed.",
                 code="state_unwritable",

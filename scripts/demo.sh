@@ -3,7 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-say() { printf '\n\033[1m$ %s\033[0m\n' "$*"; }
+# Print a word as a shell takes it: in quotes where it has spaces or signs of the shell.
+word() { if [[ $1 =~ ^[A-Za-z0-9_./=@:-]+$ ]]; then printf ' %s' "$1"; else printf " '%s'" "${1//\'/\'\\\'\'}"; fi; }
+say() { printf '\n\033[1m$'; for each in "$@"; do word "$each"; done; printf '\033[0m\n'; }
 run() { say "$@"; "$@"; }
 
 rm -rf demo

@@ -56,3 +56,17 @@ def test_json_on_a_terminal_keeps_its_value(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_pipe_gets_the_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     console.write(EVIL)
     assert capsys.readouterr().out == EVIL
+
+
+def test_a_table_that_is_wider_than_the_terminal_becomes_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [["@cf/meta/llama-3.1-8b-instruct", "Text Generation", "4.9 GiB"], ["@cf/baai/bge-m3", "嵌入", ""]]
+    for width, fits in ((90, True), (40, False)):
+        terminal = sit_at_terminal(monkeypatch)
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("COLUMNS", str(width))
+        console.table(["model", "task", "size"], rows, right=[2])
+        shown = terminal.getvalue()
+        assert all(word in shown for row in rows for cell in row for word in cell.split())
+        assert (
+            "model  @cf/meta/llama-3.1-8b-instruct\ntask   Text Generation\nsize   4.9 GiB\n\n" in shown
+        ) is not fits

@@ -1,14 +1,28 @@
+import asyncio
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from edgecli.errors import StateError
-from edgecli.state import Database, Migration, ServerInfo, State, StatePaths, read_owner, read_server, write_atomically
+from edgecli.errors import LimitError, StateError
+from edgecli.state import (
+    Database,
+    Migration,
+    Owner,
+    ServerInfo,
+    State,
+    StatePaths,
+    now,
+    read_owner,
+    read_server,
+    write_atomically,
+)
 
 HOLD = """
 import sys, time
@@ -119,3 +133,33 @@ def test_a_dead_server_is_not_believed(tmp_path: Path) -> None:
     write_atomically(paths.server, json.dumps(info | {"pid": 1}))
     assert read_server(paths) == ServerInfo("http://127.0.0.1:1", 1, "t", "0", None)
     assert paths.server.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_full_disk_is_named_with_what_is_free(tmp_path: Path) -> None:
+    database = Database(tmp_path / "edge.db")
+
+    def limit(connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE words (word TEXT)")
+        connection.execute("PRAGMA max_page_count = 5")
+
+    def fill(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO words SELECT hex(zeroblob(100000))")
+
+    database.run_sync(limit)
+    with pytest.raises(LimitError, match=r"No space left on the disk of `.*`: [\d,]+ bytes are free") as caught:
+        asyncio.run(database.run(fill))
+    database.close()
+    assert (caught.value.code, int(caught.value.exit_code)) == ("no_space", 7)
+
+
+def test_who_holds_the_state_is_said_in_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    try:
+        assert Owner(7, "edgecli ingest", "2024-02-29T22:30:00.123456Z").describe() == (
+            "process 7 (`edgecli ingest`, since 2024-03-01 06:30)"
+        )
+        assert re.fullmatch(r"process 7 \(`x`, since \d\d:\d\d:\d\d\)", Owner(7, "x", now()).describe())
+    finally:
+        monkeypatch.undo()
+        time.tzset()

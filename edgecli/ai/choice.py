@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecli.ai.engines.hardware import torch_can_use_cuda
-from edgecli.errors import EngineError
+from edgecli.errors import EngineError, UsageError
 from edgecli.models.schema import ModelSpec, Task
 
 if TYPE_CHECKING:
@@ -96,9 +96,9 @@ def not_available(spec: ModelSpec) -> EngineError:
 
 
 def check_task(spec: ModelSpec, task: Task) -> None:
-    """Raise EngineError, cf_code 5007, if the model does another task than `task`."""
+    """Raise UsageError, cf_code 5007, if the model does another task than `task`."""
     if spec.task is not task:
-        raise EngineError(
+        raise UsageError(
             f"AiError: `{spec.display_name}` does {spec.task}, not {task}.",
             hint=f"`edgecli models list --task '{task}'` names models that do.",
             code="wrong_task",

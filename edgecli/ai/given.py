@@ -33,7 +33,9 @@ def read_object(given: str, option: str) -> dict[str, Any]:
             hint="Write JSON in single quotes, or `@file`, or `-` for stdin.",
         ) from error
     if not isinstance(inputs, dict):
-        raise UsageError(f"{option} holds a JSON {type(inputs).__name__}, an object is needed.")
+        raise UsageError(
+            f"{option} holds a JSON {type(inputs).__name__}, an object is needed.", hint='Write `{"…": …}`.'
+        )
     return inputs
 
 

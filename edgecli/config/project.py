@@ -15,7 +15,7 @@ from edgecli.config.origins import Origin, trace_origins
 from edgecli.config.secrets import Secrets, read_secrets
 from edgecli.config.settings import Settings
 from edgecli.config.settings_read import read_settings
-from edgecli.config.source import ConfigSource, read_source, shown_path
+from edgecli.config.source import ConfigSource, read_source
 from edgecli.errors import ConfigError
 
 
@@ -112,7 +112,7 @@ def load_project(
             hint="Run `edgecli init`, or create an empty wrangler.toml here.",
             code="no_config",
         )
-    return _load(read_source(path, cwd=cwd), path.parent, cwd, env, environ)
+    return _load(read_source(path, cwd=cwd, shown=str(config) if config else None), path.parent, cwd, env, environ)
 
 
 def load_project_or_default(
@@ -131,10 +131,12 @@ def _chosen(cwd: Path, config: Path | None) -> Path | None:
     try:
         exists = path.exists()
     except (OSError, ValueError) as error:
-        raise ConfigError(f"Cannot read {config}: {error}.", code="unreadable_config") from error
+        raise ConfigError(
+            f"Cannot read {config}: {error}.", hint="Check the path after --config.", code="unreadable_config"
+        ) from error
     if not exists:
         raise ConfigError(
-            f"There is no configuration file {shown_path(path, cwd)}.",
+            f"There is no configuration file {config}.",
             hint="Check the path after --config, or leave it out to search upwards.",
             code="no_config",
         )

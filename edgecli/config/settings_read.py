@@ -13,6 +13,9 @@ from edgecli.config.settings import Setting, Settings, all_settings, build_setti
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
+_PREFIX = "EDGECLI_"
+_OTHER_VARIABLES = ("EDGECLI_HOME",)
+_ALIKE = 0.8
 
 
 class SettingsRead:
@@ -47,10 +50,31 @@ def read_settings(report: Report, raw: dict[str, Any], env: str | None, environ:
         if text:
             values[setting.path] = _from_variable(report, setting, text)
             found.variables[setting.key] = setting.variable
+    _check_variables(report, environ)
     if not report.failed:
         found.settings = build_settings(values, models)
         _check_overlap(report, found)
     return found
+
+
+def _check_variables(report: Report, environ: Mapping[str, str]) -> None:
+    """Warn about variables that are no setting but look like one: a typing error has no effect, and says nothing."""
+    known = [*(setting.variable for setting in all_settings()), *_OTHER_VARIABLES]
+    for name in sorted(environ):
+        if not name.startswith(_PREFIX) or name in known:
+            continue
+        import difflib
+
+        names = [each.removeprefix(_PREFIX) for each in known]
+        close = difflib.get_close_matches(name.removeprefix(_PREFIX), names, n=1, cutoff=_ALIKE)
+        if close:
+            outside = Report(None)
+            outside.warning(
+                f"The environment variable {name} is no setting, and has no effect.",
+                (),
+                hint=f"Did you mean `{_PREFIX}{close[0]}`?",
+            )
+            report.adopt(outside, f"environment variable {name}")
 
 
 def _tables(report: Report, raw: dict[str, Any], env: str | None) -> list[tuple[dict[str, Any], KeyPath]]:

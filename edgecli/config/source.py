@@ -59,13 +59,13 @@ class ConfigSource(NamedTuple):
         return None
 
 
-def read_source(path: Path, *, cwd: Path) -> ConfigSource:
-    """Read and parse a `wrangler.toml`, `wrangler.json` or `wrangler.jsonc`.
+def read_source(path: Path, *, cwd: Path, shown: str | None = None) -> ConfigSource:
+    """Read and parse a `wrangler.toml`, `wrangler.json` or `wrangler.jsonc`; `shown` is what messages call it.
 
     Raises ConfigError with the code `unreadable_config` if the bytes cannot be had, and `invalid_syntax` with
     the line and column if they cannot be parsed.
     """
-    shown = shown_path(path, cwd)
+    shown = shown or shown_path(path, cwd)
     try:
         return _parse(path, shown)
     except ConfigError as error:

@@ -55,4 +55,6 @@ def _verdict(checks: tuple[Check, ...]) -> str:
     if failed:
         return "✗ Documents cannot be ingested and asked yet: " + ", ".join(failed) + "."
     doubtful = sum(check.status != "ok" for check in checks)
-    return "✓ Documents can be ingested and asked." + (f" {doubtful} other findings above." if doubtful else "")
+    return "✓ Documents can be ingested and asked." + (
+        f" {console.counted(doubtful, 'other finding')} above." if doubtful else ""
+    )

@@ -64,7 +64,7 @@ def lock(paths: StatePaths) -> Check:
 def _held(paths: StatePaths) -> Check:
     owner, server = read_owner(paths), read_server(paths)
     data = {"held": True, "pid": owner.pid if owner else None, "command": owner.command if owner else None}
-    who = f"process {owner.pid} (`{owner.command}`, since {owner.since})" if owner else "another process"
+    who = owner.describe() if owner else "another process"
     if server is not None and (owner is None or owner.pid == server.pid):
         return _check("lock", Status.OK, f"held by the running server, process {server.pid}", data=data)
     hint = "Other commands wait for it. `edgecli serve` lets all commands share one process."
@@ -114,9 +114,26 @@ def database(paths: StatePaths, *, deep: bool = False) -> Check:
 
 
 def vectors(paths: StatePaths, *, deep: bool = False) -> Check:
-    """Check the pages of Chroma's catalog; the vectors themselves are not read."""
+    """Check the pages of Chroma's catalog, and that queries can be answered; the vectors themselves are not read."""
     hint = f"Move `{paths.vectorize}` away, create the indexes again and ingest again."
-    return _sqlite_file("vector indexes", paths.vectorize / "chroma" / "chroma.sqlite3", hint, deep=deep)
+    found = _sqlite_file("vector indexes", paths.vectorize / "chroma" / "chroma.sqlite3", hint, deep=deep)
+    behind = _behind(paths.vectorize / "mirror" / "mirror.db") if found.status is Status.OK else None
+    if behind is None:
+        return found
+    hint = "The next command that uses an index mends this; it needs some free space on the disk."
+    return _check("vector indexes", Status.WARN, f"{found.summary}, but {behind}", hint, data=found.data)
+
+
+def _behind(mirror: Path) -> str | None:
+    """Say why the copy that answers queries has to be mended first, None if it has not."""
+    if not mirror.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{mirror.resolve().as_uri()}?mode=ro", uri=True, timeout=WRITER_SECONDS)) as copy:
+            (unfinished,) = copy.execute("SELECT count(*) FROM intents").fetchone()
+    except sqlite3.Error as error:
+        return f"the copy that answers queries cannot be read: {error}"
+    return "the last write was cut off before queries could see all of it" if unfinished else None
 
 
 def _sqlite_file(name: str, path: Path, hint: str, *, deep: bool) -> Check:

@@ -10,19 +10,23 @@ from edgecli.documents.schema import Document, DocumentError, Parsed
 from edgecli.documents.signatures import PDF, binary_kind
 from edgecli.documents.suffixes import LINES, format_of, suffix_of, supported
 
-__all__ = ["read_document", "supported"]
+__all__ = ["check_document", "read_document", "supported"]
+
+_HEAD = 64 << 10
+"""Bytes that show most binary files; even, as UTF-16 has two a character."""
 
 
 def read_document(path: Path, *, max_bytes: int) -> Document:
     """Read and parse one file of at most `max_bytes` bytes.
 
     The name decides how the text is parsed; a PDF is known by its first bytes, and a file of unknown kind is
-    taken as text if it is text. Raises DocumentError, whose code says why the file cannot be used: `empty`,
-    `binary`, `too_large`, `encrypted`, `malformed`, `unreadable` or `unsupported`.
+    taken as text if it is text. One without any text is a document without blocks. Raises DocumentError, whose code
+    says why the file cannot be used: `empty` (a PDF of images), `binary`, `too_large`, `encrypted`, `malformed`,
+    `unreadable` or `unsupported`.
     """
     data = _read_bytes(path, max_bytes)
     if not data.strip():
-        raise _empty(path)
+        return _empty(path)
     if data.startswith(PDF) or format_of(path) == "pdf":
         from edgecli.documents.formats import pdf
 
@@ -36,12 +40,24 @@ def read_document(path: Path, *, max_bytes: int) -> Document:
     name = format_of(path) or "text"
     parsed = _parse(name, text, suffix_of(path))
     if not parsed.blocks or not parsed.text.strip():
-        raise _empty(path)
+        return _empty(path)
     title = parsed.title or (path.name if name == "code" else path.stem)
-    return Document(title, parsed.text, name, encoding, tuple(parsed.blocks), parsed.metadata)
+    return Document(title, parsed.text, name, encoding, tuple(parsed.blocks), parsed.metadata, parsed.note)
 
 
-def _read_bytes(path: Path, max_bytes: int) -> bytes:
+def check_document(path: Path, *, max_bytes: int) -> None:
+    """Raise the DocumentError that a file's size, its rights or its first bytes show already.
+
+    A damaged or encrypted PDF, or a text that turns binary further down, only `read_document` finds.
+    """
+    head = _read_bytes(path, max_bytes, only=_HEAD)
+    if not head.startswith(PDF) and format_of(path) != "pdf":
+        kind = binary_kind(head)
+        if kind or (b"\0" in head and decode(head, markup=False) is None):
+            raise _binary(path, kind)
+
+
+def _read_bytes(path: Path, max_bytes: int, *, only: int | None = None) -> bytes:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -51,7 +67,7 @@ def _read_bytes(path: Path, max_bytes: int) -> bytes:
         if status.st_size > max_bytes:
             raise _too_large(path, status.st_size, max_bytes)
         with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
+            data = file.read(max_bytes + 1 if only is None else only)
     except FileNotFoundError as error:
         raise DocumentError(
             f"`{path.name}` vanished before it was read", hint="Run the command again.", code="unreadable"
@@ -104,8 +120,8 @@ def _parse(name: str, text: str, suffix: str) -> Parsed:
     return plain.parse_lines(text) if suffix in LINES else plain.parse(text)
 
 
-def _empty(path: Path) -> DocumentError:
-    return DocumentError(f"`{path.name}` has no text", hint="There is nothing to ingest in it.", code="empty")
+def _empty(path: Path) -> Document:
+    return Document(path.stem, "", format_of(path) or "text", None)
 
 
 def _binary(path: Path, kind: str | None) -> DocumentError:

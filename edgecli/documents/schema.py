@@ -53,6 +53,8 @@ class Parsed(NamedTuple):
     text: str
     blocks: list[Block]
     metadata: dict[str, Scalar] = {}  # noqa: RUF012 -- a NamedTuple's default, never written to
+    note: str = ""
+    """What the user may want to know of how the text was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class Document:
     blocks: tuple[Block, ...] = ()
     metadata: dict[str, Scalar] = field(default_factory=dict[str, Scalar])
     """The flat scalars of a Markdown file's front matter."""
+    note: str = ""
+    """What the user may want to know of how the file was read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ def list_models(task: TaskOption = None, installed: InstalledOption = False) -> 
 @app.command()
 def search(words: Annotated[list[str], typer.Argument(help="Words of the id, task or description.")]) -> None:
     """Find models by words."""
+    if not " ".join(words).strip():
+        raise UsageError("There are no words to search for.", hint="`edgecli models list` shows all models.")
     _show(_call("GET", "/edge/models/search", params={"q": " ".join(words)}), display.show_list)
 
 

@@ -54,7 +54,9 @@ def show_verified(outcomes: list[dict[str, Any]]) -> None:
     if not outcomes:
         console.note("No models are installed.")
     for outcome in outcomes:
-        console.out(f"{outcome['id']}: {'ok' if outcome['ok'] else 'damaged'}, {outcome['files']} files")
+        console.out(
+            f"{outcome['id']}: {'ok' if outcome['ok'] else 'damaged'}, {console.counted(outcome['files'], 'file')}"
+        )
         for each in outcome["problems"]:
             console.warn(f"`{each['file']}` is {each['problem']}: expected the SHA-256 {each['expected']}.")
         if not outcome["ok"]:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgecli.errors import EdgeError, NotFoundError, StateError, UpstreamError
+from edgecli.errors import NotFoundError, StateError, UpstreamError
 from edgecli.models.convert import convert, needs_conversion
 from edgecli.models.durable import digest, sync_folder
 from edgecli.models.names import folder_name
@@ -22,8 +22,8 @@ from edgecli.models.schema import InstalledModel, ModelFile, ModelSpec, PullProg
 from edgecli.models.sources import open_source
 from edgecli.models.sources.address import checked_name, redacted
 from edgecli.models.sources.fetched import Fetched
-from edgecli.models.space import check_space, is_no_space, no_space
-from edgecli.models.store import Store, file_key
+from edgecli.models.store import Store, file_key, no_open_weights
+from edgecli.space import check_space, is_no_space, no_space
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -43,7 +43,7 @@ def pull(spec: ModelSpec, store: Store, *, offline: bool, progress: Progress) ->
     LimitError, code `no_space`; UpstreamError, code `hash_mismatch`, `offline` or a source's; ConfigError.
     """
     if not spec.files:
-        raise _no_open_weights(spec)
+        raise no_open_weights(spec)
     present = _present(spec, store)
     if present is None:
         try:
@@ -175,15 +175,6 @@ class _Pull:
 
     def _say(self, phase: str, file: str = "", done: int = 0, total: int | None = None, text: str = "") -> None:
         self.progress(PullProgress(self.spec.id, phase, file, done, total, text))
-
-
-def _no_open_weights(spec: ModelSpec) -> EdgeError:
-    return NotFoundError(
-        f"No open weights of `{spec.display_name}` are known, so it cannot be pulled.",
-        hint=f'Let another {spec.task} model stand in: [edgecli.models."{spec.id}"] use = "…", '
-        "or give it a `source` there.",
-        code="no_open_weights",
-    )
 
 
 def _mismatch(file: ModelFile, name: str, expected: str, actual: str) -> UpstreamError:

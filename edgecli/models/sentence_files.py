@@ -91,7 +91,11 @@ def _read(file: Path, *, missing: Any = None) -> Any:
     except FileNotFoundError:
         if missing is not None:
             return missing
-        raise EngineError(f"The model's file `{file}` is missing.", code="model_files_missing") from None
+        raise EngineError(
+            f"The model's file `{file}` is missing.",
+            hint="`edgecli models verify` looks for what is missing; `edgecli models pull` brings it.",
+            code="model_files_missing",
+        ) from None
     except (OSError, ValueError) as error:
         raise EngineError(
             f"The model's file `{file}` cannot be read: {error}.",

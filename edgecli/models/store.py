@@ -100,7 +100,7 @@ class Store:
     def get(self, spec: ModelSpec) -> InstalledModel:
         """Return an installed model after a look at its manifest and its files' sizes; nothing is hashed.
 
-        Raises NotFoundError, code `model_not_pulled`; StateError, code `model_damaged`.
+        Raises NotFoundError, code `model_not_pulled` or `no_open_weights`; StateError, code `model_damaged`.
         """
         manifest = self._manifest(spec)
         if manifest is None:
@@ -328,10 +328,22 @@ def file_key(file: ModelFile) -> str:
     return hashlib.sha256(f"{file.source}\0{file.name}".encode()).hexdigest()[:24]
 
 
+def no_open_weights(spec: ModelSpec) -> NotFoundError:
+    """Return the error for a model that has a name and a price, and no files to pull."""
+    return NotFoundError(
+        f"No open weights of `{spec.display_name}` are known, so it cannot run here.",
+        hint=f'Let another {spec.task} model stand in: [edgecli.models."{spec.id}"] use = "…", '
+        "or give it a `source` there.",
+        code="no_open_weights",
+    )
+
+
 def _not_pulled(spec: ModelSpec) -> NotFoundError:
+    if not spec.files:
+        return no_open_weights(spec)
     return NotFoundError(
         f"The model `{spec.display_name}` is not on this machine.",
-        hint=f"Run `edgecli models pull {spec.id}`." if spec.files else None,
+        hint=f"Run `edgecli models pull {spec.id}`.",
         code="model_not_pulled",
         details={"model": spec.id},
     )

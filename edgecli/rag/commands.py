@@ -25,7 +25,7 @@ FilterOption = Annotated[
 
 
 def ingest(
-    path: Annotated[str, typer.Argument(help="A folder of documents, or one file.")],
+    path: Annotated[str, typer.Argument(help="A folder of documents, or one file; one that is gone is taken out.")],
     index: IndexOption = None,
     glob: Annotated[
         list[str] | None, typer.Option("--glob", help="Judge only files that match (as in .gitignore); repeatable.")
@@ -33,12 +33,21 @@ def ingest(
     exclude: Annotated[
         list[str] | None, typer.Option("--exclude", help="Leave out files that match; repeatable.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Say what would be done, and do nothing. Files that are too large, binary or unreadable are named; "
+            "what only reading them whole shows (a damaged PDF, one without text) is not.",
+        ),
+    ] = False,
 ) -> None:
     """Bring a folder of documents into an index.
 
     Afterwards the index holds exactly the files that are there: unchanged ones are skipped, changed ones replaced,
-    deleted and moved ones removed. Run it as often as you like.
+    deleted and moved ones removed. Run it as often as you like: a run that was stopped goes on where it was.
+
+    Links are followed to files within the folder, not to folders and not out of it.
     """
     body = {
         "path": str(Path(path).expanduser().absolute()),

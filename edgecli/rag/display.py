@@ -9,29 +9,55 @@ from edgecli import console
 from edgecli.errors import EdgeError
 
 PREVIEW_CHARACTERS = 240
+MOST_NOTES = 10
 
 
 def follow_ingest(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Show an ingest's progress and return its report."""
     report: dict[str, Any] | None = None
-    with console.progress(*_ingest_columns()) as bar:
-        task: Any = None
-        for event in events:
-            if event["event"] == "scan":
-                task = bar.add_task("Reading", total=event["to_do"], chunks=0, rate=0.0)
-            elif event["event"] == "progress":
-                bar.update(
-                    task,
-                    completed=event["files"],
-                    chunks=event["chunks"],
-                    rate=event["chunks_per_second"],
-                    description="Ingesting",
-                )
-            elif event["event"] == "done":
-                report = event["report"]
+    last: Mapping[str, Any] | None = None
+    try:
+        with console.progress(*_ingest_columns()) as bar:
+            task: Any = None
+            for event in events:
+                if event["event"] == "scan":
+                    task = bar.add_task("Reading", total=event["to_do"], chunks="0 chunks", left="")
+                elif event["event"] == "load":
+                    bar.update(task, description="Loading the embedding model")
+                elif event["event"] == "progress":
+                    last = event
+                    bar.update(
+                        task,
+                        description="Ingesting" if event["chunks"] else "Embedding the first passages",
+                        completed=event["files"],
+                        chunks=f"{console.counted(event['chunks'], 'chunk')}, {event['chunks_per_second']:.0f}/s",
+                        left=_time_left(event["seconds_left"]),
+                    )
+                elif event["event"] == "done":
+                    report = event["report"]
+    except (KeyboardInterrupt, SystemExit):  # Ctrl-C and SIGTERM
+        console.note(_kept(last))
+        raise
     if report is None:
         raise EdgeError("The ingest ended without a report.", hint="Run it again: it goes on where it stopped.")
     return report
+
+
+def _time_left(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"· {minutes}:{rest:02} left" if minutes < 60 else f"· {minutes // 60}:{minutes % 60:02} h left"
+
+
+def _kept(last: Mapping[str, Any] | None) -> str:
+    """Say what a run that was stopped leaves, as its last progress told."""
+    if last is None or not last["files_kept"]:
+        return "Stopped before the first files were in the index. The same command starts again."
+    return (
+        f"Stopped: {last['files_kept']} of {console.counted(last['files_total'], 'new or changed file')} are in the index, "
+        f"{console.counted(last['chunks'], 'chunk')}. The same command goes on with the rest."
+    )
 
 
 def _ingest_columns() -> list[Any]:
@@ -39,15 +65,14 @@ def _ingest_columns() -> list[Any]:
 
     if not sys.stderr.isatty():
         return []
-    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 
     return [
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("files · {task.fields[chunks]} chunks · {task.fields[rate]}/s ·"),
-        TimeRemainingColumn(),
+        TextColumn("files · {task.fields[chunks]} {task.fields[left]}"),
     ]
 
 
@@ -59,22 +84,35 @@ def show_report(report: Mapping[str, Any]) -> None:
         f"{report['unchanged']} unchanged",
         f"{report['deleted']} deleted",
     ]
+    if report["empty"]:
+        counts.append(f"{report['empty']} without text")
+    failed, done = report["failed"], any(report[key] for key in ("added", "updated", "unchanged", "deleted", "empty"))
     if report["dry_run"]:
         for action, names in report["files"].items():
             for name in names:
                 console.out(f"{action:8} {name}")
+        if failed:
+            counts.append(f"{len(failed)} would fail")
         console.note("Dry run, nothing was changed: " + ", ".join(counts) + ".")
-        return
-    console.success(
-        f"`{report['index']}`: {', '.join(counts)}; {report['chunks']} chunks in {report['seconds']:.1f} s."
-    )
-    if not any(report[key] for key in ("added", "updated", "unchanged", "deleted", "failed")):
+    elif done or not failed:
+        written = f"{console.counted(report['chunks'], 'chunk')} in {report['seconds']:.1f} s"
+        console.success(f"`{report['index']}`: {', '.join(counts)}; {written}.")
+    if not done and not failed:
         console.warn("No documents were found there. `.gitignore`, --glob and --exclude may leave them out.")
-    for failed in report["failed"]:
-        console.warn(f"{failed['file']}: {failed['error']}")
-    if report["failed"]:
-        count = len(report["failed"])
-        console.warn(f"{count} file{'s' if count > 1 else ''} could not be read; everything else is in the index.")
+    for note in report["notes"][:MOST_NOTES]:
+        console.note(note)
+    if len(report["notes"]) > MOST_NOTES:
+        console.note(f"… and {len(report['notes']) - MOST_NOTES} more such notes; --json has all.")
+    for one in failed:
+        console.warn(_failure(one["file"], one["error"]))
+    if failed and done and not report["dry_run"]:
+        console.warn(f"{console.counted(len(failed), 'file')} could not be read; everything else is in the index.")
+
+
+def _failure(file: str, error: str) -> str:
+    """Name the file once, by its whole path."""
+    named = f"`{file.rsplit('/', 1)[-1]}` "
+    return f"`{file}` {error.removeprefix(named)}" if error.startswith(named) else f"`{file}`: {error}"
 
 
 def show_hits(result: Mapping[str, Any], *, verbose: bool) -> None:

@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from edgecli.vectorize.service import VectorizeService
 
 BATCH_CHUNKS = 256
-"""Chunks that are embedded and written together."""
+"""Chunks that are embedded and written together, at most."""
+FIRST_BATCH = 32
+WRITE_SECONDS = 4.0
+"""Seconds of embedding after which a batch is written: more would be lost when the run is stopped."""
 TURN_CHUNKS = 64
 """Chunks that are embedded before another caller of the engine has its turn."""
 WAITING_BATCHES = 2
@@ -84,21 +87,19 @@ class IngestService:
         self._store = store
         self._running: dict[str, asyncio.Lock] = {}
 
+    @property
+    def _max_bytes(self) -> int:
+        return self._settings.ingest.max_file_mb * 1024 * 1024
+
     async def run(self, request: IngestRequest) -> AsyncGenerator[dict[str, Any]]:
-        """Bring a file or folder into an index; yield `scan` and `progress` events, then `done` with the report.
+        """Bring a file or folder into an index; yield `scan`, `load`, `progress`, at last `done` with the report.
 
         After a run the index holds, below that folder, exactly the files that the call selects. Files that could
         not be read keep the version they had and are listed in the report. Raises EdgeError if the run cannot
         start or the index cannot be written.
         """
         started = time.monotonic()
-        scanner = Scanner(
-            self._absolute(request.path),
-            self._project.root,
-            Selection(
-                request.glob, [*self._settings.ingest.exclude, *request.exclude], self._settings.ingest.gitignore
-            ),
-        )
+        root = self._absolute(request.path)
         name = resolve_index(self._project, request.index)
         model = self._settings.embedding_model
         uid = await self._vectorize.uid(name)
@@ -107,17 +108,21 @@ class IngestService:
             known = await self._store.find_index(uid)
             documents = await self._store.documents(known) if known else []
             self._check_model(known, documents, model)
+            scanner = self._scanner(root, request, documents)
             plan = await asyncio.to_thread(plan_run, scanner, documents, self._fingerprint(model))
             report = IngestReport(index=name, dry_run=request.dry_run, unchanged=plan.unchanged)
+            report.notes = _notes_of(scanner, plan)
             report.failed = [
                 FailedFile(file=place, error=f"cannot be read: {reason}", code="unreadable")
                 for place, reason in scanner.unreadable.items()
             ]
             yield {"event": "scan", "files": plan.found, "to_do": len(plan.work), "to_delete": len(plan.gone)}
             if request.dry_run:
+                report.failed += await asyncio.to_thread(self._known_failures, plan)
                 _report_plan(report, plan)
             else:
                 if plan.work:
+                    yield {"event": "load", "model": self._ai.spec(model).id}
                     await self._check_dimensions(name, model)
                 if known is None or not documents:
                     known = await self._store.register_index(uid, name, self._ai.spec(model).id)
@@ -129,6 +134,29 @@ class IngestService:
                 await self._delete_gone(known, plan, report)
         report.seconds = round(time.monotonic() - started, 3)
         yield {"event": "done", "report": report.model_dump(exclude={"files"} if not request.dry_run else None)}
+
+    def _scanner(self, root: Path, request: IngestRequest, documents: Sequence[DocumentRow]) -> Scanner:
+        ingest = self._settings.ingest
+        return Scanner(
+            root,
+            self._project.root,
+            Selection(request.glob, [*ingest.exclude, *request.exclude], ingest.gitignore),
+            known=(document.version.path for document in documents if document.state == "live"),
+        )
+
+    def _known_failures(self, plan: Plan) -> list[FailedFile]:
+        """Return the files of which it is cheap to know that they cannot be read; take them out of the plan's work."""
+        from edgecli.documents.read import check_document
+
+        failed: list[FailedFile] = []
+        for work in plan.work:
+            try:
+                check_document(work.file.path, max_bytes=self._max_bytes)
+            except EdgeError as error:
+                failed.append(FailedFile(file=work.file.name, error=error.message, code=error.code))
+        names = {one.file for one in failed}
+        plan.work = [work for work in plan.work if work.file.name not in names]
+        return failed
 
     def _absolute(self, path: str) -> Path:
         if not path.strip():
@@ -188,7 +216,7 @@ class IngestService:
         from edgecli.documents.read import read_document
 
         ingest = self._settings.ingest
-        document = read_document(work.file.path, max_bytes=ingest.max_file_mb * 1024 * 1024)
+        document = read_document(work.file.path, max_bytes=self._max_bytes)
         chunks = chunk_document(
             document, tokens=engine, chunk_tokens=ingest.chunk_tokens, overlap_tokens=ingest.chunk_overlap
         )
@@ -219,8 +247,8 @@ class IngestService:
             vectors[places] = part
         return np.empty((0, 0), dtype=np.float32) if vectors is None else vectors
 
-    async def write(self, known: KnownIndex, batch: Batch, vectors: np.ndarray) -> tuple[int, int]:
-        """Write a batch; return how many of its files became new and how many were replaced."""
+    async def write(self, known: KnownIndex, batch: Batch, vectors: np.ndarray) -> list[Prepared]:
+        """Write a batch; return those of its files that are whole now."""
         await self._store.begin(
             known,
             [(one.work.doc_id, len(one.chunks), one.work.version) for one, _ in batch.pieces if not one.written],
@@ -238,7 +266,7 @@ class IngestService:
         for document in replaced:
             await self._delete_vectors(known, chunk_ids(document.doc_id, document.chunks))
         await self._store.forget(known, [document.doc_id for document in replaced])
-        return len(complete) - len(replaced), len(replaced)
+        return complete
 
 
 def _metadata(one: Prepared, chunk: Chunk) -> dict[str, Any]:
@@ -278,6 +306,17 @@ def _check_size(metadata: Mapping[str, Any], chunk: Chunk) -> None:
 def _usable_key(key: str) -> bool:
     """Tell whether Vectorize takes a metadata key: not empty, no `.` or `"`, no leading `$`."""
     return bool(key) and not key.startswith("$") and "." not in key and '"' not in key
+
+
+def _notes_of(scanner: Scanner, plan: Plan) -> list[str]:
+    notes: list[str] = []
+    if scanner.vanished and plan.gone:
+        notes.append(f"`{scanner.name_of(scanner.root)}` is no longer there: the index is to hold nothing of it.")
+    if scanner.outside:
+        first, more = scanner.outside[0], len(scanner.outside) - 1
+        rest = f" and {more} more" if more else ""
+        notes.append(f"Left out, as links that lead out of the folder: {first}{rest}.")
+    return notes
 
 
 def _report_plan(report: IngestReport, plan: Plan) -> None:
@@ -325,6 +364,13 @@ class _Run:
         self._plan = plan
         self._report = report
         self._files_done = 0
+        self._kept = 0
+        self._batch_chunks = min(FIRST_BATCH, BATCH_CHUNKS)
+        self._bytes = sum(work.file.size for work in plan.work)
+        self._bytes_done = 0.0
+        self._embedding_since: float | None = None
+        self._embedded_at: float | None = None
+        """When the last batch that has been embedded was."""
         self._prepared: asyncio.Queue[Batch | None] = asyncio.Queue(WAITING_BATCHES)
         self._embedded: asyncio.Queue[tuple[Batch, np.ndarray] | None] = asyncio.Queue(WAITING_BATCHES)
 
@@ -350,9 +396,19 @@ class _Run:
             "event": "progress",
             "files": self._files_done,
             "files_total": len(self._plan.work),
+            "files_kept": self._kept,
             "chunks": self._report.chunks,
             "chunks_per_second": round(self._report.chunks / max(seconds, 1e-6), 1),
+            "seconds_left": self._seconds_left(),
         }
+
+    def _seconds_left(self) -> float | None:
+        """Return how long embedding the rest will take, by its bytes; None before the first passages."""
+        if self._embedding_since is None or self._embedded_at is None or not self._bytes_done:
+            return None
+        spent = self._embedded_at - self._embedding_since
+        rest = max(self._bytes - self._bytes_done, 0) / self._bytes_done * spent
+        return round(max(rest - (time.monotonic() - self._embedded_at), 0), 1)
 
     async def _pipeline(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -376,9 +432,13 @@ class _Run:
                     self._fail(work, EdgeError(f"{type(error).__name__}: {error}"[:300], code="malformed"))
                     continue
                 # A file of no chunks still joins a batch, so that it becomes live and is not read again.
-                for start in range(0, max(1, len(prepared.chunks)), BATCH_CHUNKS):
-                    batch.pieces.append((prepared, prepared.chunks[start : start + BATCH_CHUNKS]))
-                    if len(batch) >= BATCH_CHUNKS:
+                self._note(prepared)
+                start = 0
+                while start < len(prepared.chunks) or not start:
+                    piece = prepared.chunks[start : start + self._batch_chunks]
+                    batch.pieces.append((prepared, piece))
+                    start += max(1, len(piece))
+                    if len(batch) >= self._batch_chunks:
                         await self._prepared.put(batch)
                         batch = Batch()
         finally:
@@ -388,23 +448,51 @@ class _Run:
             await self._prepared.put(batch)
         await self._prepared.put(None)
 
+    def _note(self, one: Prepared) -> None:
+        if one.document.note:
+            self._report.notes.append(f"{one.work.file.name}: {one.document.note}")
+        if not one.chunks:
+            self._bytes_done += one.work.file.size
+
     def _fail(self, work: Work, error: EdgeError) -> None:
         self._files_done += 1
+        self._bytes_done += work.file.size
         self._report.failed.append(FailedFile(file=work.file.name, error=error.message, code=error.code))
 
     async def _embed(self) -> None:
         while (batch := await self._prepared.get()) is not None:
-            await self._embedded.put((batch, await self._service.embed(self._model, batch.texts())))
+            began = time.monotonic()
+            self._embedding_since = self._embedding_since or began
+            vectors = await self._service.embed(self._model, batch.texts())
+            self._embedded_at = time.monotonic()
+            self._measure(batch, self._embedded_at - began)
+            await self._embedded.put((batch, vectors))
         await self._embedded.put(None)
+
+    def _measure(self, batch: Batch, seconds: float) -> None:
+        """Learn from a batch how large the next ones may be, and how far the run has come."""
+        if not len(batch):
+            return
+        for one, chunks in batch.pieces:
+            self._bytes_done += one.work.file.size * len(chunks) / max(1, len(one.chunks))
+        wanted = int(len(batch) * WRITE_SECONDS / max(seconds, 1e-3))
+        # A batch that held little says little: never more than twice the size before.
+        self._batch_chunks = max(1, min(wanted, 2 * self._batch_chunks, BATCH_CHUNKS))
 
     async def _write(self) -> None:
         while (item := await self._embedded.get()) is not None:
             batch, vectors = item
-            added, updated = await self._service.write(self._known, batch, vectors)
-            self._report.added += added
-            self._report.updated += updated
+            complete = await self._service.write(self._known, batch, vectors)
+            for one in complete:
+                if not one.chunks:
+                    self._report.empty += 1
+                elif one.work.replaces:
+                    self._report.updated += 1
+                else:
+                    self._report.added += 1
             self._report.chunks += len(batch)
-            self._files_done += added + updated
+            self._files_done += len(complete)
+            self._kept += len(complete)
 
 
 def _first_error(group: ExceptionGroup[Any]) -> BaseException:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,11 +40,22 @@ class FoundFile:
 class Scanner:
     """Walk one folder (or take one file) of a project."""
 
-    def __init__(self, root: Path, project_root: Path, selection: Selection) -> None:
-        """Raise NotFoundError if `root` does not exist."""
-        if not root.exists():
-            raise NotFoundError(
-                f"`{root}` does not exist.", hint="Name a file or a folder of documents.", code="path_not_found"
+    def __init__(self, root: Path, project_root: Path, selection: Selection, *, known: Iterable[str] = ()) -> None:
+        """Raise NotFoundError if `root` does not exist and none of the `known` names lies below it.
+
+        A place that documents came from, and that is no more, holds nothing. Raises UsageError if `root` is neither
+        a file nor a folder, or may not be read.
+        """
+        place, project = root.resolve(), project_root.resolve()
+        self.vanished = not root.exists()
+        if self.vanished and not any((project / name).is_relative_to(place) for name in known):
+            raise _not_found(root)
+        kind = None if self.vanished else _odd_kind(root)
+        if kind:
+            raise UsageError(
+                f"`{root}` is {kind}, neither a file nor a folder.",
+                hint="Write what comes from it to a file, and ingest that.",
+                code="unsupported",
             )
         if root.is_dir() and not os.access(root, os.R_OK | os.X_OK):
             raise UsageError(
@@ -51,13 +63,15 @@ class Scanner:
                 hint="Give yourself read access to it.",
                 code="unreadable",
             )
-        self.root = root.resolve()
-        self._project_root = project_root.resolve()
+        self.root = place
+        self._project_root = project
         self._selection = selection
         self._glob = _spec(selection.glob) if selection.glob else None
         self._exclude = _spec(selection.exclude)
         self.unreadable: dict[str, str] = {}
         """Files and folders that `files` could not look at, with the reason."""
+        self.outside: list[str] = []
+        """Links that lead out of the folder: not followed."""
 
     def name_of(self, path: Path) -> str:
         """Return the name by which users see a file: relative to the project if it lies in it."""
@@ -76,6 +90,8 @@ class Scanner:
 
     def files(self) -> Iterator[FoundFile]:
         """Yield the selected files, sorted by name within their folders."""
+        if self.vanished:
+            return
         if self.root.is_file():
             found = self._found(self.root)
             if found is not None:
@@ -99,6 +115,9 @@ class Scanner:
                 if not self._skips_folder(path, rules):
                     yield from self._walk(path, rules)
             elif _is_file(entry) and self._takes_file(path, rules):
+                if entry.is_symlink() and not path.resolve().is_relative_to(self.root):
+                    self.outside.append(self.name_of(path).encode("utf-8", "replace").decode())
+                    continue
                 found = self._found(path)
                 if found is not None:
                     yield found
@@ -164,6 +183,24 @@ class Scanner:
                 named = any(_ignored(place, _containing(rules, place), folder=True) for place in inside)
                 return [] if named else rules
         return []
+
+
+def _not_found(root: Path) -> NotFoundError:
+    there = next(parent for parent in root.absolute().parents if parent.exists())
+    return NotFoundError(
+        f"`{root}` does not exist.",
+        hint=f"Name a file or a folder of documents. `{there}` is there.",
+        code="path_not_found",
+    )
+
+
+def _odd_kind(root: Path) -> str | None:
+    """Return what a path is, in words, if it is neither a file nor a folder."""
+    mode = root.stat().st_mode
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return None
+    kinds = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"))
+    return next((words for test, words in kinds if test(mode)), "a device")
 
 
 def _spec(patterns: Sequence[str], *, lenient: bool = False) -> GitIgnoreSpec:

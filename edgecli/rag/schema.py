@@ -140,13 +140,15 @@ class FailedFile(BaseModel):
 
 
 class IngestReport(BaseModel):
-    """What a run of ingest did."""
+    """What a run of ingest did, or, with dry_run, would do."""
 
     index: str
     added: int = 0
     updated: int = 0
     unchanged: int = 0
     deleted: int = 0
+    empty: int = 0
+    """New or changed files without any text: they can be read, and hold nothing to find."""
     failed: list[FailedFile] = Field(default_factory=list[FailedFile])
     chunks: int = 0
     """Chunks written by this run."""
@@ -154,6 +156,8 @@ class IngestReport(BaseModel):
     dry_run: bool = False
     files: dict[str, list[str]] = Field(default_factory=dict[str, list[str]])
     """With dry_run: the names behind the counts."""
+    notes: list[str] = Field(default_factory=list[str])
+    """What else there is to know, a sentence each."""
 
 
 def parse(kind: type[BaseModel], body: Any) -> Any:
@@ -168,5 +172,6 @@ def parse(kind: type[BaseModel], body: Any) -> Any:
         where = ".".join(str(part) for part in first["loc"]) or "the body"
         raise UsageError(
             f"Bad request: `{where}`: {first['msg']} (got {str(first.get('input'))[:80]!r}).",
+            hint="Its fields: " + ", ".join(kind.model_fields) + ".",
             code="bad_request",
         ) from error

@@ -68,7 +68,10 @@ def run_server(
             ) from error
         raise
     try:
-        listener = _bind(host, port if port is not None else settings.port, exact=port is not None)
+        wanted = port if port is not None else settings.port
+        listener = _bind(host, wanted, exact=port is not None)
+        if wanted and (taken := listener.getsockname()[1]) != wanted:
+            console.warn(f"Port {wanted} is in use by another program, so this server takes {taken}.")
         signal = asyncio.run(_serve(runtime, paths, listener, host, token, warm=warm, json=json))
     finally:
         asyncio.run(runtime.close())

@@ -34,7 +34,10 @@ async def read_request(request: Request, kind: type[Model]) -> Model:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise malformed_body(f"{where}: {first['msg']}" if where else first["msg"]) from error
+        # What is missing has its whole surroundings as input, and a container may be long.
+        got = f", not {first['input']!r}" if isinstance(first["input"], str | int | float) else ""
+        said = f"{first['msg']}{got}"
+        raise malformed_body(f"{where}: {said}" if where else said) from error
 
 
 async def read_vectors(request: Request) -> list[Any]:

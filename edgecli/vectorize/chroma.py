@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import orjson
 
-from edgecli.errors import StateError
+from edgecli.errors import LimitError, StateError
+from edgecli.space import full_disk
 from edgecli.vectorize.batches import Batch
 from edgecli.vectorize.records import IndexRecord
 
@@ -73,11 +74,11 @@ class Chroma:
     def _errors(self, action: str) -> Generator[None]:
         try:
             yield
-        except (StateError, KeyboardInterrupt, SystemExit):
+        except (StateError, LimitError, KeyboardInterrupt, SystemExit):
             raise
         # A panic inside Chroma's Rust core arrives as a BaseException.
         except BaseException as error:
-            raise StateError(
+            raise full_disk(error, self._directory) or StateError(
                 f"Chroma could not {action} the vectors in `{self._directory}`: {error}",
                 hint="Check the disk's free space and the directory's rights; `edgecli doctor` looks closer.",
                 code="vector_store",

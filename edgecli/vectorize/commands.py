@@ -56,7 +56,12 @@ def create(
 
 
 def _show_binding(name: str) -> None:
-    path = common().project().config_path or Path("wrangler.toml")
+    project = common().project()
+    path = project.config_path or Path("wrangler.toml")
+    bound = [f"`{binding.binding}`" for binding in project.vectorize if binding.index_name == name]
+    if bound:
+        console.note(f"📋 `{path.name}` binds it as {', '.join(bound)} already.")
+        return
     console.note(f"📋 To reach it from a Worker, add this binding to `{path.name}`:")
     binding = {"binding": "VECTORIZE", "index_name": name}
     if path.suffix == ".toml":

@@ -244,7 +244,7 @@ def _check_top_k(request: QueryRequest) -> None:
             f"with returnValues=true or returnMetadata=all, max top K is {most}, but got {request.top_k}; "
             f"for a top K up to {limits.MAX_TOP_K}, retry with returnValues=false and returnMetadata=indexed"
         )
-    raise UsageError(message, code="top_k", cf_code=40025)
+    raise UsageError(message, hint="Ask for fewer matches (`--top-k`).", code="top_k", cf_code=40025)
 
 
 def _match(hit: Hit, request: QueryRequest, sign: float) -> Match:

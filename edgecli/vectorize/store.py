@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgecli.errors import StateError
+from edgecli.errors import LimitError, StateError
+from edgecli.space import full_disk
 from edgecli.state import now
 from edgecli.vectorize import limits, recovery, scoring
 from edgecli.vectorize.batches import Batch
@@ -100,12 +101,12 @@ class VectorStore:
         """Give the mirror to a block; if the block fails on the disk, look at the disk again next time."""
         try:
             yield self._mirror()
-        except StateError:
+        except (StateError, LimitError):
             self._forget()
             raise
         except (sqlite3.OperationalError, OSError) as error:
             self._forget()
-            raise StateError(
+            raise full_disk(error, self._mirror_directory) or StateError(
                 f"Cannot use the vectors in `{self._mirror_directory}`: {error}.",
                 hint="Check the disk's free space and the directory's rights, then run the command again.",
                 code="vector_store",

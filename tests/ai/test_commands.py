@@ -55,6 +55,7 @@ def test_inputs_from_a_file_and_a_stand_in(edgecli: Run, project: Path) -> None:
     ("arguments", "code", "said"),
     [
         (("@edge/smollm2-135m", "hi"), 3, f"Did you mean `{GENERATION}`"),
+        (("@cf/qwen/qwen3.8-27b", "hi"), 3, "Let another Text Generation model stand in"),
         ((GENERATION, "--input", "{"), 2, "--input is not valid JSON"),
         ((GENERATION, "--input", "[1]"), 2, "an object is needed"),
         ((GENERATION, "--input", "@missing.json"), 2, "missing.json"),

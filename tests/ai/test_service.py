@@ -101,7 +101,7 @@ def test_a_cancelled_call_frees_the_model(life: Life) -> None:
 def test_wrong_calls(life: Life) -> None:
     with pytest.raises(NotFoundError, match="smollm3"):
         life(life.service.run("@edge/smollm3", {}))
-    with pytest.raises(EngineError, match="does Text Generation") as caught:
+    with pytest.raises(UsageError, match="does Text Generation") as caught:
         life(life.service.embed(GENERATION, ["x"]))
     assert (caught.value.cf_code, caught.value.status) == (5007, 400)
     with pytest.raises(EngineError, match="no engine"):

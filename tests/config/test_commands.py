@@ -111,3 +111,19 @@ def test_show_as_json(edgecli: Run, folder: Path) -> None:
 def test_show_without_a_file_shows_the_defaults(edgecli: Run) -> None:
     body = json.loads(edgecli("config", "show", "--json").stdout)
     assert (body["config"], body["values"]["edgecli.rag.top_k"]) == (None, 5)
+
+
+def test_a_variable_with_a_typing_error_is_named(edgecli: Run, tmp_path: Path) -> None:
+    (tmp_path / "wrangler.toml").write_text('name = "test"\n', encoding="utf-8")
+    near = edgecli("config", "check", "--cwd", str(tmp_path), EDGECLI_RAG_TOPK="3", EDGECLI_TEST_HOME="/tmp")
+    assert near.returncode == 0
+    assert near.stderr.count("is no setting") == 1
+    assert "EDGECLI_RAG_TOPK is no setting, and has no effect." in near.stderr
+    assert "hint: Did you mean `EDGECLI_RAG_TOP_K`?" in near.stderr
+
+
+def test_the_file_is_called_as_it_was_given(edgecli: Run, tmp_path: Path) -> None:
+    for given, said in ((tmp_path, "is a directory"), (tmp_path / "no.toml", "There is no configuration file")):
+        done = edgecli("config", "check", "--config", str(given))
+        assert done.returncode == 4
+        assert said in done.stderr and str(given) in done.stderr and ".." not in done.stderr

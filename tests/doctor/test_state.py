@@ -17,6 +17,8 @@ import pytest
 from edgecli.doctor import state as checks
 from edgecli.doctor.check import Status
 from edgecli.state import State, StatePaths
+from edgecli.vectorize.mirror import Mirror
+from edgecli.vectorize.store import VectorStore
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +167,19 @@ def test_a_server_whose_process_has_gone_is_not_running(paths: StatePaths) -> No
     gone.wait()
     write_server(paths, "http://127.0.0.1:9", gone.pid)
     assert checks.server(paths).summary == "not running"
+
+
+def test_a_write_that_was_cut_off_is_not_called_whole(tmp_path: Path) -> None:
+    """A full disk leaves the copy behind Chroma, and queries fail until there is space again."""
+    store = VectorStore(StatePaths(tmp_path).vectorize)
+    store.create("some", 2, "cosine", "")
+    store.close()
+    assert checks.vectors(StatePaths(tmp_path)).summary == "whole"
+    mirror = Mirror(StatePaths(tmp_path).vectorize / "mirror")
+    mirror.begin(mirror.records()[0].uid, ["a"], None)
+    mirror.close()
+    check = checks.vectors(StatePaths(tmp_path))
+    assert (check.status, check.summary) == (
+        Status.WARN,
+        "whole, but the last write was cut off before queries could see all of it",
+    )

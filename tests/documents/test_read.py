@@ -41,8 +41,11 @@ def refusal(folder: Path, name: str, content: bytes, max_bytes: int = 1_000_000)
         ("a.json", b" "),
     ],
 )
-def test_nothing_to_read(tmp_path: Path, name: str, content: bytes) -> None:
-    assert refusal(tmp_path, name, content).code == "empty"
+def test_a_file_without_text_can_be_read(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    document = read_document(path, max_bytes=1000)
+    assert (document.text, document.blocks) == ("", ())
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,7 @@ def test_pdfs_that_cannot_be_read(tmp_path: Path) -> None:
     assert refusal(tmp_path, "words.pdf", b"just words").code == "malformed"
     scan = refusal(tmp_path, "scan.pdf", pdf_of([[], []]))
     assert scan.code == "empty"
-    assert "2 page(s) and no text" in scan.message
+    assert "2 pages and no text" in scan.message
     assert "OCR" in str(scan.hint)
 
 

@@ -61,7 +61,7 @@ def test_from_pull_to_removal(cli: Run) -> None:
         f"{LLAMA} (stand-in: @my/one)",
     ]
 
-    assert cli("models", "verify").stdout == "@my/one: ok, 1 files\n"
+    assert cli("models", "verify").stdout == "@my/one: ok, 1 file\n"
 
     refused = cli("models", "remove", "@my/one")
     assert (refused.returncode, refused.stderr.splitlines()[1]) == (2, "hint: Add --yes.")
@@ -76,7 +76,7 @@ def test_a_damaged_model_fails_the_verification(cli: Run) -> None:
     file.chmod(0o644)
     file.write_bytes(CONTENT[:-1] + bytes([CONTENT[-1] ^ 1]))
     verified = cli("models", "verify")
-    assert (verified.returncode, verified.stdout) == (1, "@my/one: damaged, 1 files\n")
+    assert (verified.returncode, verified.stdout) == (1, "@my/one: damaged, 1 file\n")
     assert "`edgecli models pull @my/one` repairs it." in verified.stderr
     assert cli("models", "path", "@my/one").returncode == 1
     assert cli("models", "pull").returncode == 0
@@ -134,3 +134,16 @@ def test_interrupting_a_pull_leaves_what_the_next_one_takes_up(cli: Run, server:
     hold.set()
     assert cli("models", "pull").returncode == 0
     assert server.ranges("/one.gguf")[-1] is not None
+
+
+def test_no_words_to_search_for_are_said(cli: Run) -> None:
+    done = cli("models", "search", " ")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: There are no words to search for.\nhint: `edgecli models list` shows all models.\n",
+    )
+
+
+@pytest.mark.parametrize("model", ["@cf/nope/nope", "@hf/some/thing"])
+def test_nothing_far_fetched_is_suggested(cli: Run, model: str) -> None:
+    assert "Did you mean" not in cli("models", "show", model).stderr

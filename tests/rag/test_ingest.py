@@ -154,8 +154,7 @@ def test_a_dry_run_changes_nothing(room: Room) -> None:
 
 
 BROKEN: dict[str, tuple[bytes, str]] = {
-    "empty.md": (b"", "empty"),
-    "blank.md": (b" \n\n\t\n", "empty"),
+    "scan.pdf": (pdf_of([[]]), "empty"),
     "image.md": (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4, "binary"),
     "torn.pdf": (b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog", "malformed"),
 }
@@ -182,7 +181,7 @@ def test_an_unreadable_file_is_listed(room: Room) -> None:
     assert [failed.code for failed in room.ingest().failed] == ["unreadable"]
 
 
-@pytest.mark.parametrize("broken", [b"", b"\x00\x01\x02\x03" * 64])
+@pytest.mark.parametrize("broken", [b"%PDF-1.7 torn", b"\x00\x01\x02\x03" * 64])
 def test_a_file_that_fails_later_keeps_the_version_it_had(room: Room, broken: bytes) -> None:
     room.write(a_md=REFUNDS)
     room.ingest()
@@ -197,7 +196,7 @@ def test_a_file_that_fails_later_keeps_the_version_it_had(room: Room, broken: by
 
 
 def test_a_failed_file_is_tried_again(room: Room) -> None:
-    room.file("a.md", b"")
+    room.file("a.md", b"%PDF-1.7 torn")
     assert len(room.ingest().failed) == 1
     assert len(room.ingest().failed) == 1
     room.write(a_md=REFUNDS)
@@ -299,14 +298,105 @@ def test_other_chunk_settings_make_every_file_new(room: Room) -> None:
 
 def test_the_command(room: Room, edgecli: Run, edgecli_home: Path) -> None:
     room.write(a_md=REFUNDS)
-    room.file("empty.md", b"")
+    room.file("image.md", BROKEN["image.md"][0])
     room.close()
     here = ("--cwd", str(room.root), "--index", INDEX)
     home = {"EDGECLI_HOME": str(edgecli_home)}
     first = edgecli("ingest", "docs", *here, **home)
     assert (first.returncode, first.stdout) == (1, "")
     assert "1 added, 0 updated, 0 unchanged, 0 deleted" in first.stderr
-    assert "docs/empty.md: `empty.md` has no text" in first.stderr
+    assert "`docs/image.md` is a PNG image, not text" in first.stderr
+    assert "1 chunk in" in first.stderr
+    assert "1 file could not be read; everything else is in the index." in first.stderr
+    planned = edgecli("ingest", "docs", "--dry-run", *here, **home)
+    assert (planned.returncode, planned.stdout) == (1, "")
+    assert "1 unchanged, 0 deleted, 1 would fail" in planned.stderr
+    assert "`docs/image.md` is a PNG image, not text" in planned.stderr
+    alone = edgecli("ingest", "docs/image.md", *here, **home)
+    assert alone.returncode == 1
+    assert alone.stderr == "warning: `docs/image.md` is a PNG image, not text\n"
     unknown = edgecli("ingest", "docs", "--cwd", str(room.root), "--index", "hlep", **home)
     assert unknown.returncode == 3
     assert "hlep" in unknown.stderr and "hint:" in unknown.stderr
+
+
+def test_a_file_without_text_is_no_failure(room: Room) -> None:
+    room.write(a_md=REFUNDS)
+    for name, content in {"__init__.py": b"", "blank.md": b" \n\n\t\n", "deep.json": b"[" * 100_000}.items():
+        room.file(name, content)
+    report = room.ingest()
+    assert (counts(report), report.empty) == ((1, 0, 0, 0), 3)
+    again = room.ingest()
+    assert (counts(again), again.empty) == ((0, 0, 4, 0), 0)
+    room.write(a_md="")
+    report = room.ingest()
+    assert (counts(report), report.empty) == ((0, 0, 3, 0), 1)
+    assert not found_anywhere(room, "30 days")
+    room.assert_in_step()
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+def test_what_is_left_of_a_folder_that_is_gone_is_taken_out(room: Room, emptied: bool) -> None:
+    room.file("one/a.md", REFUNDS)
+    room.file("two/b.md", SHIPPING)
+    room.ingest()
+    (room.root / "docs" / "one").rename(room.root / "docs" / "uno")
+    room.ingest("docs/uno")
+    planned = room.ingest("docs/one", dry_run=True)
+    assert planned.files["deleted"] == ["docs/one/a.md"]
+    report = room.ingest("docs/one")
+    assert counts(report) == (0, 0, 0, 1)
+    assert report.notes == ["`docs/one` is no longer there: the index is to hold nothing of it."]
+    assert {entry["file"] for entry in room.metadata()} == {"docs/uno/a.md", "docs/two/b.md"}
+    room.assert_in_step()
+    with pytest.raises(NotFoundError, match="docs/one") as caught:
+        room.ingest("docs/one")
+    assert f"`{room.root / 'docs'}` is there" in (caught.value.hint or "")
+    if emptied:
+        shutil.rmtree(room.root / "docs")
+        assert counts(room.ingest("docs/two/b.md")) == (0, 0, 0, 1), "a file that is gone is one as well"
+
+
+def test_a_dry_run_names_what_is_known_to_fail(room: Room) -> None:
+    room.close()
+    (room.root / "wrangler.toml").write_text('name = "test"\n[edgecli.ingest]\nmax_file_mb = 1\n', encoding="utf-8")
+    room.open()
+    room.write(a_md=REFUNDS, large_txt="word " * 250_000, torn_pdf=BROKEN["torn.pdf"][0])
+    room.file("image.md", BROKEN["image.md"][0])
+    room.file("zeros.txt", b"some text\0\x01\x02\0 and more")
+    report = room.ingest(dry_run=True)
+    assert {failed.file: failed.code for failed in report.failed} == {
+        "docs/large.txt": "too_large",
+        "docs/image.md": "binary",
+        "docs/zeros.txt": "binary",
+    }
+    assert report.files["added"] == ["docs/a.md", "docs/torn.pdf"]
+
+
+def test_a_pipe_is_called_one(room: Room) -> None:
+    os.mkfifo(room.root / "docs" / "pipe")
+    with pytest.raises(UsageError, match="is a named pipe"):
+        room.ingest("docs/pipe")
+    room.write(a_md=REFUNDS)
+    assert counts(room.ingest()) == (1, 0, 0, 0)
+
+
+def test_links_are_followed_within_the_folder_alone(room: Room) -> None:
+    room.write(a_md=REFUNDS)
+    (room.root / "secret.md").write_text(SHIPPING, encoding="utf-8")
+    (room.root / "docs" / "in.md").symlink_to(room.root / "docs" / "a.md")
+    (room.root / "docs" / "out.md").symlink_to(room.root / "secret.md")
+    report = room.ingest()
+    assert counts(report) == (2, 0, 0, 0)
+    assert report.notes == ["Left out, as links that lead out of the folder: docs/out.md."]
+    assert not found_anywhere(room, "Rotterdam")
+
+
+def test_what_is_no_json_is_taken_as_text_and_said(room: Room) -> None:
+    room.write(a_json='{"a": 1,\n oops}', b_jsonl='{"a": 1}\nno record\n{"b"\n', c_json='{"fine": "yes"}')
+    report = room.ingest()
+    assert counts(report) == (3, 0, 0, 0)
+    assert report.notes == [
+        "docs/a.json: no valid JSON in line 2 (Expecting property name enclosed in double quotes); read as text",
+        "docs/b.jsonl: no valid JSON in line 2 and in 1 more; read as text",
+    ]

@@ -111,6 +111,9 @@ def test_a_run_that_was_stopped_is_taken_up(room: Room, edgecli_home: Path, numb
     _assert_shows_only_live_documents(room)
     already = len([document for document in room.documents() if document.state == "live"])
     assert already < FILES
+    if already:
+        assert f" of {FILES} new or changed files are in the index" in complaints
+    assert "The same command " in complaints
     report = room.ingest()
     assert (report.added, report.unchanged, report.failed) == (FILES - already, already, [])
     room.assert_in_step()
@@ -164,3 +167,32 @@ def test_a_second_process_is_told_who_holds_the_state(room: Room, edgecli: Run, 
     assert done.returncode == 1
     assert f"in use by process {os.getpid()}" in done.stderr
     assert "edgecli serve" in done.stderr
+
+
+def test_a_slow_machine_writes_after_some_seconds(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Embedding is made slow: what is written in one go, and lost with it, must be few passages."""
+    monkeypatch.setattr(ingest, "WRITE_SECONDS", 0.2)
+    monkeypatch.setattr(ingest, "PROGRESS_SECONDS", 0.01)
+    embed, write = ingest.IngestService.embed, ingest.IngestService.write
+    sizes: list[int] = []
+
+    async def slowly(self: ingest.IngestService, model: str, texts: list[str]) -> object:
+        await asyncio.sleep(0.05 * len(texts))
+        return await embed(self, model, texts)
+
+    async def counting(self: ingest.IngestService, known: object, batch: ingest.Batch, vectors: object) -> object:
+        sizes.append(len(batch))
+        return await write(self, known, batch, vectors)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ingest.IngestService, "embed", slowly)
+    monkeypatch.setattr(ingest.IngestService, "write", counting)
+    _fill(room)
+    events = room.events()
+    assert max(sizes) <= 40
+    # The reader is some batches ahead: those have the first size.
+    assert len(sizes) > 8 and max(sizes[6:]) <= 8
+    progress = [event for event in events if event["event"] == "progress"]
+    assert [event["event"] for event in events[:2]] == ["scan", "load"]
+    assert next(event for event in progress if event["chunks"])["seconds_left"] > 0
+    assert events[-1]["report"]["added"] == FILES
+    room.assert_in_step()

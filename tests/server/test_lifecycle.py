@@ -13,6 +13,7 @@ import pytest
 from edgecli.client import Client
 from edgecli.config import load_project
 from edgecli.errors import UpstreamError
+from edgecli.server import process
 from tests.conftest import Run
 from tests.server.conftest import GENERATE, Server
 
@@ -84,6 +85,20 @@ def test_other_addresses_want_a_token(other_project: Path, edgecli: Run, host: s
     assert (done.returncode, done.stdout) == (2, "")
     assert f"Refusing to listen on `{host}` without a token" in done.stderr
     assert "EDGECLI_SERVER_TOKEN" in done.stderr
+
+
+def test_another_port_than_the_usual_one_is_said(
+    other_project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def not_at_all(*arguments: object, **options: object) -> None: ...
+
+    monkeypatch.setattr(process, "_serve", not_at_all)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("EDGECLI_SERVER_PORT", str(port))
+        project = load_project(cwd=other_project)
+        process.run_server(project, host=None, port=None, token=None, warm=False, verbose=False, json=False)
+    assert f"Port {port} is in use by another program, so this server takes " in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_named(other_project: Path, edgecli: Run) -> None:

@@ -100,3 +100,18 @@ def test_a_name_is_taken_as_it_is_typed(edgecli: Run, name: str) -> None:
     done = edgecli("vectorize", "get", name, "--json")
     assert done.returncode == 3
     assert f'"{name}"' in json.loads(done.stderr)["errors"][0]["message"]
+
+
+def test_a_metric_that_there_is_not(edgecli: Run) -> None:
+    done = edgecli("vectorize", "create", "docs-index", "--dimensions=2", "--metric=manhattan")
+    assert done.returncode == 2
+    assert "'cosine', 'euclidean' or 'dot-product', not 'manhattan'" in done.stderr
+
+
+def test_an_index_that_is_bound_already_needs_no_binding(edgecli: Run, project: Path) -> None:
+    (project / "wrangler.toml").write_text(
+        'name = "test"\n[[vectorize]]\nbinding = "VECTORS"\nindex_name = "docs-index"\n', encoding="utf-8"
+    )
+    done = edgecli("vectorize", "create", "docs-index", "--dimensions=2", "--metric=cosine")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "`wrangler.toml` binds it as `VECTORS` already." in done.stderr

@@ -6,7 +6,7 @@ import json
 import re
 
 from edgecli.documents.formats import code
-from edgecli.documents.formats.lines import lines_of
+from edgecli.documents.formats.lines import Line, lines_of
 from edgecli.documents.schema import Block, BlockKind, Parsed, label
 
 _LARGE = 600
@@ -20,9 +20,17 @@ def parse(source: str) -> Parsed:
     """Find the members of a JSON text; one that is no strict JSON (comments, a cut) is taken as code."""
     try:
         blocks = _Members(source).blocks
-    except (ValueError, IndexError, RecursionError):
-        return code.parse(source)
+    except (ValueError, IndexError, RecursionError) as error:
+        return code.parse(source)._replace(note=f"{_why_no_json(error)}; read as text")
     return Parsed("", source, blocks)
+
+
+def _why_no_json(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "JSON that is nested too deeply"
+    if isinstance(error, json.JSONDecodeError):
+        return f"no valid JSON in line {error.lineno} ({error.msg})"
+    return "no valid JSON"
 
 
 def _string(source: str, position: int) -> tuple[str, int]:
@@ -34,11 +42,24 @@ def _string(source: str, position: int) -> tuple[str, int]:
 
 def parse_lines(source: str) -> Parsed:
     """Take JSON Lines: one record a line."""
-    return Parsed(
-        "",
-        source,
-        [Block(line.start, line.end, BlockKind.ROW) for line in lines_of(source) if not line.blank],
-    )
+    lines = lines_of(source)
+    blocks = [Block(line.start, line.end, BlockKind.ROW) for line in lines if not line.blank]
+    return Parsed("", source, blocks, note=_bad_lines(lines))
+
+
+def _bad_lines(lines: list[Line]) -> str:
+    """Say which line is no JSON, empty if all are."""
+    bad: list[int] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            if not line.blank:
+                json.loads(line.text)
+        except (ValueError, RecursionError):
+            bad.append(number)
+    if not bad:
+        return ""
+    rest = f" and in {len(bad) - 1} more" if len(bad) > 1 else ""
+    return f"no valid JSON in line {bad[0]}{rest}; read as text"
 
 
 class _Members:

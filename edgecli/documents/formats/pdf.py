@@ -32,7 +32,7 @@ def parse(data: bytes, name: str) -> Parsed:
     pages = drop_furniture([page_lines(text) for text in texts])
     if not any(pages):
         raise DocumentError(
-            f"`{name}` has {len(texts)} page(s) and no text: it is probably a scan",
+            f"`{name}` has {len(texts)} page{'' if len(texts) == 1 else 's'} and no text: it is probably a scan",
             hint="edgecli does not recognise text in images (OCR). Run the file through an OCR tool first.",
             code="empty",
         )

@@ -25,13 +25,14 @@ def open_source(file: ModelFile, *, offline: bool) -> Source:
 
         return LocalSource(file, address)
     if offline:
-        raise _offline(file, "`--offline` or `offline` under [edgecli] is set")
+        set_by = "`EDGECLI_OFFLINE`" if _is_set("EDGECLI_OFFLINE") else "`--offline` or `offline` under [edgecli]"
+        raise _offline(file, f"{set_by} is set")
     if isinstance(address, WebAddress):
         from edgecli.models.sources.web import WebSource
 
         return WebSource(file, address)
     if isinstance(address, HubAddress):
-        if os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}:
+        if _is_set("HF_HUB_OFFLINE"):
             raise _offline(file, "`HF_HUB_OFFLINE` is set")
         from edgecli.models.sources.hub import HubSource
 
@@ -45,6 +46,10 @@ def fetch(file: ModelFile, into: Path, report: Report, *, offline: bool) -> Fetc
     """Bring the files of one source into a folder, taking up what an earlier try left there."""
     into.mkdir(parents=True, exist_ok=True)
     return open_source(file, offline=offline).fetch(into, report)
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "").strip().lower() in {"1", "true", "yes", "on"}
 
 
 def _offline(file: ModelFile, why: str) -> UpstreamError:

@@ -114,5 +114,9 @@ def _safe(path: str, source: str) -> str:
     try:
         checked_name(path.rstrip("/"))
     except ValueError as error:
-        raise ConfigError(f"`{source}` is no source of a model file: {error}.", code="bad_source") from error
+        raise ConfigError(
+            f"`{source}` is no source of a model file: {error}.",
+            hint="Its path is relative, with plain names, as `hf:owner/repository/folder/file.gguf`.",
+            code="bad_source",
+        ) from error
     return path

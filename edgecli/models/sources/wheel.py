@@ -171,7 +171,7 @@ def _checked_member(name: str, member: zipfile.ZipInfo, requirement: str) -> str
 
 
 def _check_room(size: int, folder: Path) -> None:
-    from edgecli.models.space import check_space
+    from edgecli.space import check_space
 
     check_space(size, folder)
 

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecli.errors import ConfigError
+from edgecli.errors import ConfigError, UpstreamError
+from edgecli.models.schema import ModelFile
+from edgecli.models.sources import open_source
 from edgecli.models.sources.address import (
     HubAddress,
     LocalAddress,
@@ -79,3 +81,11 @@ def test_a_checked_name_never_leaves_the_folder(name: str) -> None:
 
 def test_secrets_of_an_address_are_not_shown() -> None:
     assert redacted("https://user:secret@x.example/a?sig=secret#f") == "https://x.example/a"
+
+
+def test_the_variable_that_forbids_the_network_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = ModelFile("https://example.com/a.gguf", "a.gguf")
+    for value, named in (("1", "`EDGECLI_OFFLINE` is set"), ("0", "`--offline` or")):
+        monkeypatch.setenv("EDGECLI_OFFLINE", value)
+        with pytest.raises(UpstreamError, match=named):
+            open_source(file, offline=True)
