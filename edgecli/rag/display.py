@@ -55,8 +55,8 @@ def _kept(last: Mapping[str, Any] | None) -> str:
     if last is None or not last["files_kept"]:
         return "Stopped before the first files were in the index. The same command starts again."
     return (
-        f"Stopped: {last['files_kept']} of {console.counted(last['files_total'], 'new or changed file')} are in the index, "
-        f"{console.counted(last['chunks'], 'chunk')}. The same command goes on with the rest."
+        f"Stopped: {last['files_kept']} of {console.counted(last['files_total'], 'new or changed file')} are in the "
+        f"index, {console.counted(last['chunks'], 'chunk')}. The same command goes on with the rest."
     )
 
 
