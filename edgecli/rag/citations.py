@@ -12,7 +12,7 @@ from edgecli.rag.lexical import normalise, terms
 _MARKER_PATTERN = r"\s*[\[【](?:source\s*)?({number}(?:\s*[,，、]\s*{number})*)[\]】]".replace("{number}", r"\d{1,3}")
 _MARKER = re.compile(_MARKER_PATTERN, re.IGNORECASE)
 _SENTENCE_END = re.compile(
-    rf"(?<=[.!?])[\"')]*(?:{_MARKER_PATTERN})*\s+|(?<=[。！？；])[”’）」』]*(?:{_MARKER_PATTERN})*\s*|\n+",
+    rf"(?<=[.!?])[\"')]*(?:{_MARKER_PATTERN})*\s+|(?<=[。！？；])[”’）」』]*(?:{_MARKER_PATTERN})*\s*|\n{{2,}}+|\n(?![a-z\n])",
     re.IGNORECASE,
 )
 

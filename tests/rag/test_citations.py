@@ -106,6 +106,16 @@ def test_a_stream_is_cut_into_sentences() -> None:
     assert "可以退款。" in cut
 
 
+def test_a_wrapped_line_is_no_end_of_a_sentence() -> None:
+    stream = SentenceStream()
+    assert [*stream.push("The day of delivery is\nday zero.\nAsk soon\n- Now\n\nthen"), *stream.finish()] == [
+        "The day of delivery is\nday zero.\n",
+        "Ask soon\n",
+        "- Now\n\n",
+        "then",
+    ]
+
+
 @given(st.text(alphabet="ab .!?。！？[1]\n", max_size=60), st.integers(1, 7))
 def test_no_text_is_lost_or_changed(text: str, size: int) -> None:
     stream = SentenceStream()
