@@ -20,6 +20,7 @@ class Answer:
 
     question: str
     model: str | None = None
+    """With the stand-in that runs in its place, where there is one."""
     index: str | None = None
     text: str = ""
     sources: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -27,6 +28,8 @@ class Answer:
     """Passages that were found and did not fit into the context."""
     cited: list[int] = field(default_factory=list[int])
     grounded: bool | None = None
+    method: str | None = None
+    """With an index: `generated`, `quoted` or `none`."""
     unsupported: list[str] = field(default_factory=list[str])
     """Sentences of the answer that no source holds."""
     usage: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -57,6 +60,7 @@ class Answer:
         self.sources = list(event.get("sources") or self.sources)
         self.cited = [int(number) for number in event.get("cited") or []]
         self.grounded = bool(event.get("grounded"))
+        self.method = event.get("method")
         self.unsupported = [str(statement) for statement in event.get("unsupported") or []]
         self.model = event.get("model") or self.model
         self.usage = dict(event.get("usage") or {})

@@ -13,6 +13,8 @@ def remarks(answer: Answer, *, limit: int | None = None) -> list[str]:
     `limit` is the most tokens that the answer could take.
     """
     lines = [source_line(source) for source in answer.cited_sources()]
+    if answer.method == "quoted":
+        lines.append("The model said nothing that the documents support, so they are quoted.")
     if answer.sources and answer.grounded is False:
         lines += [f"not supported by `{answer.index}`: {_short(statement)}" for statement in answer.unsupported]
         if not answer.unsupported:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgecli import console
 from edgecli.chat.answer import Answer, events_of
 from edgecli.chat.display import remarks
+from edgecli.chat.lookup import Lookup
 from edgecli.chat.session import Session
 from edgecli.errors import UsageError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from edgecli.client import Client
 
 
-def run_pipe(client: Client, session: Session, *, as_json: bool) -> None:
+def run_pipe(client: Client, session: Session, lookup: Lookup, *, as_json: bool) -> None:
     """Answer each line of stdin until its end.
 
     Lines are messages whatever they begin with: text from elsewhere must not be able to give commands. Raises
@@ -30,6 +31,8 @@ def run_pipe(client: Client, session: Session, *, as_json: bool) -> None:
         answer = _answer(client, session, line, write=not as_json)
         session.record(answer.to_turn())
         if as_json:
+            if answer.index is None:  # an answer from an index names the model as it ran
+                answer.model = lookup.shown(session.model)
             console.print_ndjson(_as_json(answer))
         for remark in [] if as_json else remarks(answer, limit=session.max_tokens):
             console.note(remark)
@@ -84,5 +87,5 @@ def _as_json(answer: Answer) -> dict[str, Any]:
     rest = asdict(answer)
     names = ["model", "usage"]
     if answer.index is not None:
-        names += ["index", "sources", "dropped", "cited", "grounded", "unsupported", "timings"]
+        names += ["index", "sources", "dropped", "cited", "grounded", "method", "unsupported", "timings"]
     return body | {name: rest[name] for name in names}

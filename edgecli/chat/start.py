@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgecli.chat.lookup import Lookup
 from edgecli.chat.session import Session
 from edgecli.chat.stop import ended_by_sigterm
 
@@ -37,16 +38,15 @@ def start_chat(
         max_tokens=max_tokens or _longest_answer(project, index),
         temperature=temperature,
     )
+    lookup = Lookup(client, {binding.binding: binding.index_name for binding in project.vectorize})
     with ended_by_sigterm():
         if not terminal:
             from edgecli.chat.pipe import run_pipe
 
-            run_pipe(client, session, as_json=as_json)
+            run_pipe(client, session, lookup, as_json=as_json)
             return
-        from edgecli.chat.lookup import Lookup
         from edgecli.chat.repl import Repl
 
-        lookup = Lookup(client, {binding.binding: binding.index_name for binding in project.vectorize})
         if model is not None:
             lookup.find_model(model)
         if index is not None:

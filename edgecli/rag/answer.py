@@ -11,8 +11,8 @@ from edgecli.ai.choice import check_task
 from edgecli.errors import UsageError
 from edgecli.models.schema import Task
 from edgecli.rag.citations import SentenceStream, Statement, judge, read_markers
-from edgecli.rag.evidence import Evidence
-from edgecli.rag.lexical import cjk_share, terms
+from edgecli.rag.evidence import Evidence, Passage
+from edgecli.rag.lexical import all_terms, cjk_share, held_content, terms
 from edgecli.rag.schema import Answer, AskRequest, Dropped, Hit, Method, QueryRequest, QueryResult, Source
 
 if TYPE_CHECKING:
@@ -31,8 +31,11 @@ MIN_SIMILARITY = 0.3
 """Cosine similarity from which a passage counts as evidence, whatever its words."""
 MIN_WORD_SHARE = 0.5
 """Share of the question's words that a passage must hold to count as evidence without that similarity."""
+MANY_CHARACTERS = 6
+"""Characters of a Chinese question, three words, that suffice without that share: long questions tell a story."""
 PATIENCE = 2
 """Unsupported statements in a row after which the model is not listened to any longer."""
+_STOPS = " \n.,;:!?。，；：！？"
 NO_EVIDENCE = "I found nothing about this in the documents of this index."
 NO_EVIDENCE_CHINESE = "在这个索引的文档中没有找到相关内容。"
 
@@ -68,7 +71,10 @@ class AnswerService:
         check_task(self._ai.spec(model), Task.TEXT_GENERATION)
         found = await self._retrieve(request)
         multilingual = "multilingual" in self._ai.spec(found.embedding_model).capabilities
-        evidence = [hit for hit in found.hits if is_evidence(hit, request.question, understands_cjk=multilingual)]
+        common = await self._retrieval.common_words(found.index, request.question)
+        evidence = [
+            hit for hit in found.hits if is_evidence(hit, request.question, understands_cjk=multilingual, common=common)
+        ]
         chosen, dropped = await self._fit(model, evidence)
         sources = [_source(number, hit) for number, hit in enumerate(chosen, start=1)]
         retrieved = time.perf_counter()
@@ -106,7 +112,7 @@ class AnswerService:
     async def _draft(self, request: AskRequest, embedding_model: str, sources: Sequence[Source]) -> _Draft:
         """Prepare the check of the answer: the sources' sentences and the question, embedded."""
         multilingual = "multilingual" in self._ai.spec(embedding_model).capabilities
-        evidence = Evidence([(one.heading, one.text) for one in sources], understands_cjk=multilingual)
+        evidence = Evidence([Passage(one.heading, one.text, one.file) for one in sources], understands_cjk=multilingual)
         if evidence.sentences:
             vectors = _normalised(await self._ai.embed(embedding_model, [*evidence.sentences, request.question]))
             evidence.ask(request.question, vectors[:-1], vectors[-1])
@@ -200,13 +206,15 @@ class _Draft:
         """Take the model's next sentence; return what of it may be shown."""
         statement = judge(text, claimed, self._evidence.support(text, vector), sources=self._sources)
         if statement.kind == "empty":
-            self._opening += text
+            if text.strip(_STOPS) or not text.strip():
+                self._opening += text
             return ""
         if any(_same(statement.text, earlier.text) for earlier in self._said):
             self.lost = True
             return ""
-        if statement.kind in ("unsupported", "contradicted"):
-            self.unsupported.append(text.strip())
+        if statement.kind in ("unsupported", "contradicted", "echo"):
+            if statement.kind != "echo":
+                self.unsupported.append(text.strip())
             self._in_a_row += 1
             self.lost = self._in_a_row >= PATIENCE or (statement.kind == "contradicted" and not self._said)
             return ""
@@ -249,17 +257,17 @@ def _same(one: str, other: str) -> bool:
     return terms(one) == terms(other)
 
 
-def is_evidence(hit: Hit, question: str, *, understands_cjk: bool) -> bool:
-    """Tell whether a passage may speak to a question: near in meaning, or holding most of its words.
+def is_evidence(hit: Hit, question: str, *, understands_cjk: bool, common: frozenset[str] = frozenset()) -> bool:
+    """Tell whether a passage may speak to a question: near in meaning, or holding half of its content.
 
-    A model that was not trained on Chinese finds any two Chinese texts alike: then words alone count.
+    A model that was not trained on Chinese finds any two Chinese texts alike: then words alone count, and of these
+    not the ones that are `common` in the index.
     """
-    understood = understands_cjk or cjk_share(question) < 0.3
-    if understood and hit.similarity is not None and hit.similarity >= MIN_SIMILARITY:
+    foreign = cjk_share(question) >= 0.3
+    if (understands_cjk or not foreign) and hit.similarity is not None and hit.similarity >= MIN_SIMILARITY:
         return True
-    wanted = set(terms(question))
-    held = set(terms(f"{hit.heading} {hit.text}"))
-    return bool(wanted) and len(wanted & held) / len(wanted) >= MIN_WORD_SHARE
+    found, whole = held_content(question, f"{hit.heading} {hit.text}", common=common if foreign else ())
+    return found > 0 and (found >= MIN_WORD_SHARE * whole or (foreign and found >= MANY_CHARACTERS))
 
 
 def _no_evidence(question: str) -> str:
@@ -269,9 +277,14 @@ def _no_evidence(question: str) -> str:
 def _search_text(request: AskRequest) -> str:
     """Return what to search for: a short follow-up question leans on the user's last one."""
     earlier = [turn.content for turn in request.history if turn.role == "user"]
-    if earlier and len(terms(request.question)) < 4:
+    if earlier and _is_short(request.question):
         return f"{earlier[-1]} {request.question}"
     return request.question
+
+
+def _is_short(question: str) -> bool:
+    """Tell whether a question is too short to stand alone. `灯油可以退吗` does: all CJK pairs count."""
+    return len(all_terms(question) if cjk_share(question) > 0.3 else terms(question)) < 4
 
 
 def _source(number: int, hit: Hit) -> Source:

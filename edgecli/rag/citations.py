@@ -12,9 +12,13 @@ from edgecli.rag.lexical import normalise, terms
 _MARKER_PATTERN = r"\s*[\[【](?:source\s*)?({number}(?:\s*[,，、]\s*{number})*)[\]】]".replace("{number}", r"\d{1,3}")
 _MARKER = re.compile(_MARKER_PATTERN, re.IGNORECASE)
 _SENTENCE_END = re.compile(
-    rf"(?<=[.!?])[\"')]*(?:{_MARKER_PATTERN})*\s+|(?<=[。！？；])[”’）」』]*(?:{_MARKER_PATTERN})*\s*|\n+",
+    rf"(?<=[.!?])[\"')]*(?:{_MARKER_PATTERN})*\s+|(?<=[。！？；])[”’）」』]*(?:{_MARKER_PATTERN})*\s*|\n{{2,}}+|\n(?![a-z\n])",
     re.IGNORECASE,
 )
+
+
+_SCAFFOLD = re.compile(r"\W*(?:sources?|question|来源|问题)\s*[:：]", re.IGNORECASE)
+"""A line that goes on with our prompt instead of answering it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +30,9 @@ class Statement:
     cited: tuple[int, ...]
     """Numbers of the sources that are cited for it, from 1."""
     kind: str
-    """`supported`; `unsupported`; `contradicted`: the sources say it with other numbers; `unverified`: in a script
-    that the sources do not have, so the check cannot speak; `empty`: it needs no support, such as an opening."""
+    """`supported`; `unsupported`; `contradicted`: the sources say it with other numbers, or deny it; `unverified`: in
+    a script that the sources do not have, so the check cannot speak; `empty`: it needs no support, such as an opening;
+    `echo`: no statement, but a piece of the prompt: a file's name, a heading, the question."""
 
     def marked(self) -> str:
         """Return the text with its citations, before the full stop and the white space."""
@@ -54,6 +59,8 @@ def judge(text: str, claimed: list[int], support: Support, *, sources: int) -> S
     A source that the model named is kept if it holds the statement; otherwise the one that holds it best is cited
     instead; a number that names no source is dropped. A statement that cannot be compared must name a source.
     """
+    if support.echo or _SCAFFOLD.match(text):
+        return Statement(text, (), "echo")
     if not _says_something(text):
         return Statement(text, (), "empty")
     valid = [number for number in dict.fromkeys(claimed) if 1 <= number <= sources]

@@ -20,7 +20,7 @@ IndexOption = Annotated[
 TopKOption = Annotated[int | None, typer.Option("--top-k", "-k", min=1, max=100, help="How many passages.")]
 ModeOption = Annotated[str | None, typer.Option("--mode", "-m", help="hybrid (the default), vector or keyword.")]
 FilterOption = Annotated[
-    str | None, typer.Option("--filter", "-f", help='Metadata filter, as JSON: \'{"file": "docs/faq.md"}\'.')
+    str | None, typer.Option("--filter", "-f", help='Metadata filter, as JSON: \'{"file": "docs/refunds.md"}\'.')
 ]
 
 
@@ -131,7 +131,7 @@ def _filter(text: str | None) -> dict[str, Any] | None:
         return None
     import json
 
-    hint = 'A filter is a JSON object, such as \'{"file": "docs/faq.md"}\' or \'{"year": {"$gte": 2024}}\'.'
+    hint = 'A filter is a JSON object, such as \'{"file": "docs/refunds.md"}\' or \'{"year": {"$gte": 2024}}\'.'
     try:
         value = json.loads(text)
     except ValueError as error:

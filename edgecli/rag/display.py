@@ -173,6 +173,8 @@ def follow_answer(events: Iterable[Mapping[str, Any]], verbose: int) -> None:
             f"{done['model']}: {usage.get('prompt_tokens', 0)} + {usage.get('completion_tokens', 0)} tokens, "
             f"{timings['retrieve']:.2f} s to find, {timings['generate']:.2f} s to write"
         )
+    elif done["usage"].get("total_tokens"):
+        console.note(f"Model: {done['model']}")
 
 
 def _show_sources(done: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edgecli.errors import ConfigError, UsageError
 from edgecli.rag.fusion import add_groups, rank_groups, reciprocal_rank_fusion, spread, without_chance
 from edgecli.rag.ingest import resolve_index
-from edgecli.rag.lexical import cjk_share
+from edgecli.rag.lexical import cjk_share, identifiers, lone_word, terms
 from edgecli.rag.schema import Hit, Mode, QueryRequest, QueryResult
 from edgecli.rag.store import KnownIndex, RagStore
 
@@ -29,6 +29,13 @@ FOREIGN_VECTOR_WEIGHT = 0.25
 """The same for a question in a script that the embedding model was not trained for."""
 DOCUMENT_WEIGHT = 2.0
 """What the rank of a passage's document counts against a passage's rank by words: see `_fuse`."""
+NAME_WEIGHT = 8.0
+"""What a passage with a rare name of the question counts: more than all other rankings can give together."""
+RARE_DOCUMENTS = 3
+"""Documents that may hold a name which still is rare; in a small index a fifth of them."""
+RARE_PASSAGES = 10
+COMMON_SHARE = 0.2
+"""Share of an index's passages from which a word that they hold says nothing of what a question is about."""
 FILTERED_KEYWORD_LIMIT = 2000
 """Keyword matches that are looked at when a filter may reject most of them."""
 _OWN_KEYS = frozenset({"docId", "file", "title", "heading", "start", "end", "text"})
@@ -143,7 +150,35 @@ class RetrievalService:
             documents.append((rank_groups(near, _document_of), weight))
         passages = reciprocal_rank_fusion([(order, weight), (list(by_keyword), 1.0)])
         documents.append((rank_groups(passages, _document_of), DOCUMENT_WEIGHT))
-        return add_groups(passages, documents, _document_of)
+        fused = add_groups(passages, documents, _document_of)
+        named = await self._named(known, request.query) if known and by_keyword else set[str]()
+        leading = [chunk_id for chunk_id in by_keyword if chunk_id in named]
+        return add_groups(fused, [(leading, NAME_WEIGHT)], str) if leading else fused
+
+    async def _named(self, known: KnownIndex, question: str) -> set[str]:
+        """Return the passages that hold a rare name of the question, or the one rare word that it consists of.
+
+        Nobody asks for `zq200x` to read of something like it: an embedding knows no such word and finds it near to
+        whatever looks alike, so its ranks must not outvote the only places where it stands.
+        """
+        word = lone_word(question)
+        named: set[str] = set()
+        for name in identifiers(question) or ([word] if word else []):
+            found = await self._store.holders(known, name, limit=RARE_PASSAGES + 1)
+            documents, _ = await self._store.extent(known)
+            holders = {_document_of(chunk_id) for chunk_id in found}
+            if len(found) <= RARE_PASSAGES and len(holders) <= min(RARE_DOCUMENTS, max(1, documents // 5)):
+                named.update(found)
+        return named
+
+    async def common_words(self, index: str, question: str) -> frozenset[str]:
+        """Return the words of a question that so many passages of an index hold that they tell none of them apart."""
+        known = await self._store.find_index(await self._vectorize.uid(index))
+        if known is None:
+            return frozenset()
+        _, passages = await self._store.extent(known)
+        counts = await self._store.frequencies(known, terms(question)[:64])
+        return frozenset(word for word, count in counts.items() if count > max(5, passages * COMMON_SHARE))
 
     async def _hits(
         self,

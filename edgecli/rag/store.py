@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgecli.rag.lexical import match_expression, segment
+from edgecli.rag.lexical import match_expression, phrase, segment
 from edgecli.state import Database, Migration, now
 
 if TYPE_CHECKING:
@@ -296,6 +296,42 @@ class RagStore:
                 (*weights, expression, limit),
             )
             return [(f"{doc_id}:{position}", score) for doc_id, position, score in rows]
+
+        return await self._database.run(work)
+
+    async def extent(self, index: KnownIndex) -> tuple[int, int]:
+        """Return how many documents are shown, and how many chunks they have."""
+
+        def work(connection: sqlite3.Connection) -> tuple[int, int]:
+            return connection.execute(
+                "SELECT count(*), coalesce(sum(chunks), 0) FROM rag_documents "
+                "WHERE index_number = ? AND state = 'live'",
+                (index.number,),
+            ).fetchone()
+
+        return await self._database.run(work)
+
+    async def frequencies(self, index: KnownIndex, words: Collection[str]) -> dict[str, int]:
+        """Return in how many chunks each of these words stands; CJK as pairs."""
+        table = _fts(index.number)
+
+        def work(connection: sqlite3.Connection) -> dict[str, int]:
+            count = f"SELECT count(*) FROM {table} WHERE {table} MATCH ?"
+            return {word: connection.execute(count, (phrase(word),)).fetchone()[0] for word in words}
+
+        return await self._database.run(work)
+
+    async def holders(self, index: KnownIndex, name: str, *, limit: int) -> list[str]:
+        """Return the ids of up to `limit` chunks that hold a name, its parts one after another."""
+        table = _fts(index.number)
+
+        def work(connection: sqlite3.Connection) -> list[str]:
+            rows = connection.execute(
+                f"SELECT chunk.doc_id, chunk.position FROM {table} JOIN rag_chunks AS chunk "
+                f"ON chunk.number = {table}.rowid WHERE {table} MATCH ? LIMIT ?",
+                (phrase(name), limit),
+            )
+            return [f"{doc_id}:{position}" for doc_id, position in rows]
 
         return await self._database.run(work)
 

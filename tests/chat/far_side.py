@@ -165,6 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
             "grounded": not lone,
             "unsupported": [answer] if lone else [],
             "dropped": [],
+            "method": "quoted" if body["question"] == "quote" else "generated",
             "model": body["model"],
             "usage": _usage(50, 6),
             "timings": {"retrieve": 0.1, "generate": 0.2, "total": 0.3},

@@ -45,6 +45,21 @@ def test_sources_and_doubts_go_to_stderr(talk: Path) -> None:
     )
 
 
+def test_a_quoted_answer_says_so(talk: Path) -> None:
+    del talk
+    done = chat("--index", "handbook", stdin=b"quote")
+    assert done.stderr.decode().splitlines()[-1] == (
+        "The model said nothing that the documents support, so they are quoted."
+    )
+    assert json.loads(chat("--json", "--index", "handbook", stdin=b"quote").stdout)["method"] == "quoted"
+
+
+def test_json_names_the_stand_in(talk: Path, far_side: FarSide) -> None:
+    del talk
+    far_side.stand_in = "@edge/tiny"
+    assert json.loads(chat("--json", stdin=b"one").stdout)["model"] == "@edge/talker (stand-in: @edge/tiny)"
+
+
 def test_json_is_one_object_a_turn(talk: Path) -> None:
     del talk
     done = chat("--json", stdin=b"one\ntwo")

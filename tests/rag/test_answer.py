@@ -82,6 +82,26 @@ def test_that_there_is_no_evidence_is_said_in_the_language_of_the_question(shelf
     assert (answer.method, answer.answer, answer.cited) == ("none", NO_EVIDENCE_CHINESE, [])
 
 
+@pytest.mark.parametrize(
+    ("question", "file"),
+    [
+        ("我有多少天可以申请退款?", "docs/退款.md"),
+        ("退款期限是多少天?", "docs/退款.md"),
+        ("会议室要不要预约", "docs/会议.md"),
+    ],
+)
+def test_an_ordinary_chinese_question_finds_its_passage(shelf: Room, question: str, file: str) -> None:
+    answer = shelf.ask(question)
+    assert_holds(answer)
+    assert answer.method != "none"
+    assert answer.sources[0].file == file
+
+
+@pytest.mark.parametrize("question", ["今天天气怎么样？", "谁赢得了世界杯？", "你们可以教我怎么做红烧肉吗？"])
+def test_question_words_are_no_evidence(shelf: Room, question: str) -> None:
+    assert (shelf.ask(question).method, shelf.ask(question).answer) == ("none", NO_EVIDENCE_CHINESE)
+
+
 def test_an_index_without_documents_has_no_evidence(tmp_path: Path, engines: Engines) -> None:
     room = Room(tmp_path, engines)
     room.create_index()
@@ -201,8 +221,9 @@ def test_the_command(
     answer = Answer.model_validate(json.loads(capsys.readouterr().out))
     assert_holds(answer)
     assert run(app, ["rag", "ask", REFUND, "--index", INDEX]) == 0
-    shown = capsys.readouterr().out
+    shown, notes = capsys.readouterr()
     assert shown.startswith(answer.answer)
+    assert "Model: @edge/smollm2-135m-instruct" in notes
     assert re.search(r"^\[\d\] docs/refunds\.md › Refunds$", shown, re.MULTILINE)
     assert run(app, ["rag", "ask", UNKNOWN, "--index", INDEX]) == 0
     assert capsys.readouterr().out.strip() == NO_EVIDENCE

@@ -5,24 +5,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecli.rag.citations import SentenceStream, Statement, judge, read_markers
-from edgecli.rag.evidence import Evidence
+from edgecli.rag.evidence import Evidence, Passage
 
 SOURCES = [
-    (
+    Passage(
         "Refunds > Refund window",
         "## Refund window\n\nYou can ask for a refund within **30 days of delivery**. "
         "Opened items are refunded at 80%.",
     ),
-    (
+    Passage(
         "Shipping",
         "Orders ship within two working days from our warehouse in Bergen.\n- Express: 9.50 EUR\n- Slow: free",
     ),
-    ("退款政策", "收到商品后30天内可以申请退款。退款会在5个工作日内到账。"),
-    ("Damage", "Tell us within 14 days of delivery, with a photo, and we send a new lamp or a refund."),
+    Passage("退款政策", "收到商品后30天内可以申请退款。退款会在5个工作日内到账。"),
+    Passage("Damage", "Tell us within 14 days of delivery, with a photo, and we send a new lamp or a refund."),
 ]
 
 
-def check(sentence: str, sources: Sequence[tuple[str, str]] = SOURCES, question: str = "") -> Statement:
+def check(sentence: str, sources: Sequence[Passage] = SOURCES, question: str = "") -> Statement:
     text, claimed = read_markers(sentence)
     evidence = Evidence(sources, understands_cjk=False)
     evidence.ask(question, None, None)
@@ -91,7 +91,7 @@ def test_a_true_statement_that_does_not_answer_is_not_taken() -> None:
 
 def test_a_table_row_is_quoted_as_text() -> None:
     table = "| What | How long |\n| --- | --- |\n| Lamps | **2 years** |"
-    evidence = Evidence([("Warranty", table)], understands_cjk=True)
+    evidence = Evidence([Passage("Warranty", table)], understands_cjk=True)
     evidence.ask("how long are lamps covered", None, None)
     assert evidence.quotes(count=1) == [(1, "Lamps · 2 years")]
 
@@ -106,6 +106,16 @@ def test_a_stream_is_cut_into_sentences() -> None:
     assert "可以退款。" in cut
 
 
+def test_a_wrapped_line_is_no_end_of_a_sentence() -> None:
+    stream = SentenceStream()
+    assert [*stream.push("The day of delivery is\nday zero.\nAsk soon\n- Now\n\nthen"), *stream.finish()] == [
+        "The day of delivery is\nday zero.\n",
+        "Ask soon\n",
+        "- Now\n\n",
+        "then",
+    ]
+
+
 @given(st.text(alphabet="ab .!?。！？[1]\n", max_size=60), st.integers(1, 7))
 def test_no_text_is_lost_or_changed(text: str, size: int) -> None:
     stream = SentenceStream()
@@ -118,3 +128,112 @@ def test_a_marker_after_the_stop_belongs_to_its_sentence() -> None:
     cut = [*stream.push("Ask within 30 days. [1] It is free. [2] Bye now"), *stream.finish()]
     assert cut[0].strip() == "Ask within 30 days. [1]"
     assert cut[1].strip() == "It is free. [2]"
+
+
+LAMPS = Passage(
+    "退款政策 > 点过的油灯",
+    "## 点过的油灯\n\n点过一两次的 Beacon 和 Fjord 油灯可以退货，但只能换成**商店余额**，不能退现金。",
+    "docs/zh/退款政策.md",
+)
+STEPS = Passage(
+    "退款政策 > 如何申请退款", "1. 登录账户，打开**订单**。\n2. 选择订单，点击**退货**。", "docs/zh/退款政策.md"
+)
+NOT_RETURNED = Passage(
+    "退款政策 > 不能退款的商品", "## 不能退款的商品\n\n- 礼品卡\n- 已拆封的灯油和灯芯", "docs/zh/退款政策.md"
+)
+NO_REASON = Passage("退款期限", "您可以在**签收之日起 30 天内**申请退款，不需要说明理由。", "docs/zh/退款政策.md")
+LIT = Passage(
+    "Opened items > Oil lamps",
+    "A Beacon that has been lit can be returned for **store credit**, not for money.\n\n"
+    "We keep a restocking fee of 15 percent when\n\n"
+    "- the box is missing,\n- the lantern shows scratches, soot or water marks, or\n- a cable is missing.",
+    "docs/opened-items.md",
+)
+
+
+@pytest.mark.parametrize(
+    ("statement", "source", "kind"),
+    [
+        # A negation moved to the other clause, with and without a misspelt word.
+        ("你可以选择点过的油灯，不能换成商店余频。", LAMPS, "contradicted"),
+        ("点过的油灯不能换成商店余额。", LAMPS, "contradicted"),
+        ("点过的油灯可以退现金。", LAMPS, "contradicted"),
+        ("点过的油灯不能退货。", LAMPS, "contradicted"),
+        ("点过的油灯可以退货，但不能退现金。", LAMPS, "supported"),
+        ("点过的油灯只能换成商店余额。", LAMPS, "supported"),
+        ("您可以在签收之日起30天内申请退款。", NO_REASON, "supported"),
+        ("您可以在签收之日起30天内申请退款，需要说明理由。", NO_REASON, "contradicted"),
+        # What a heading denies, it denies of the items below.
+        ("礼品卡可以退款。", NOT_RETURNED, "contradicted"),
+        ("礼品卡不能退款。", NOT_RETURNED, "supported"),
+        ("1. 登录账户，打拍订单。", STEPS, "unsupported"),
+        ("1. 登录账户，打开订单。", STEPS, "supported"),
+        ("2. 选择订单，点击**申请退款**。", STEPS, "unsupported"),
+        ("A lit Beacon can be returned for money.", LIT, "contradicted"),
+        ("A lit Beacon can be returned for store credit.", LIT, "supported"),
+        ("A lit Beacon cannot be returned for store credit.", LIT, "contradicted"),
+        # The number of a list is no fact; the line above a list belongs to its items.
+        ("3. The restocking fee is 15 percent when a cable is missing.", LIT, "supported"),
+    ],
+)
+def test_what_is_denied_is_compared_word_by_word(statement: str, source: Passage, kind: str) -> None:
+    assert check(statement, [source]).kind == kind
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "# 退款政策 [1]",
+        "退款政策.md › 退款政策 [1]",
+        "1. docs/opened-items.md › Opened items > Oil lamps [2]",
+        "Question: 什么是点过的油灯？",
+        "Sources:",
+        "油灯可以退货吗",
+    ],
+)
+def test_a_piece_of_the_prompt_is_no_statement(line: str) -> None:
+    assert check(line, [LAMPS, LIT], "油灯可以退货吗？").kind == "echo"
+
+
+@pytest.mark.parametrize(
+    ("question", "source", "quote"),
+    [
+        (
+            "Is there a fee for soot on a lantern?",
+            LIT,
+            "We keep a restocking fee of 15 percent when the lantern shows scratches, soot or water marks",
+        ),
+        (
+            "When do you keep a restocking fee?",
+            LIT,
+            "We keep a restocking fee of 15 percent when the box is missing; "
+            "the lantern shows scratches, soot or water marks; a cable is missing.",
+        ),
+        ("灯油可以退款吗？", NOT_RETURNED, "不能退款的商品：已拆封的灯油和灯芯"),
+        ("礼品卡可以退吗", NOT_RETURNED, "不能退款的商品：礼品卡"),
+    ],
+)
+def test_an_item_is_quoted_with_what_introduces_its_list(question: str, source: Passage, quote: str) -> None:
+    evidence = Evidence([source], understands_cjk=False)
+    evidence.ask(question, None, None)
+    assert evidence.quotes() == [(1, quote)]
+
+
+def test_a_heading_does_not_make_every_line_below_it_an_answer() -> None:
+    steps = Passage("如何申请退款", "1. 登录账户，打开订单。\n2. 打印标签，在10天内交给快递网点。")
+    evidence = Evidence([steps, NO_REASON], understands_cjk=False)
+    evidence.ask("我有多少天可以申请退款？", None, None)
+    assert evidence.support("打印标签，在10天内交给快递网点。", None).sources == ()
+    assert [number for number, _ in evidence.quotes()] == [2]
+    evidence.ask("怎么申请退款？", None, None)
+    assert evidence.support("打印标签，在10天内交给快递网点。", None).sources == (1,)
+
+
+def test_what_differs_from_the_usual_is_quoted_after_the_usual() -> None:
+    text = (
+        "You can ask within 30 days.\n\nOrders placed in December have a longer window for a return, until 31 January."
+    )
+    evidence = Evidence([Passage("How long you have", text)], understands_cjk=False)
+    evidence.ask("What is your return window?", None, None)
+    assert [quote for _, quote in evidence.quotes()] == text.split("\n\n")
+    assert evidence.support("You can ask within 30 days.", None).sources == (1,)

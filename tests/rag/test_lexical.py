@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecli.rag.lexical import match_expression, segment, terms
+from edgecli.rag.lexical import held_content, identifiers, lone_word, match_expression, segment, terms
 
 
 def find(documents: list[str], question: str) -> list[int]:
@@ -53,6 +53,35 @@ def test_each_script_is_found(question: str, best: int) -> None:
 def test_stop_words_are_left_out_unless_they_are_all() -> None:
     assert terms("How do I get a refund?") == ["refund"]
     assert terms("what is it") == ["what", "is", "it"]
+
+
+@pytest.mark.parametrize(
+    ("question", "content"),
+    [
+        ("退货期限是多少天?", ["退货", "货期", "期限"]),
+        ("我有多少天可以申请退款?", ["申请", "请退", "退款"]),
+        ("灯油可以退款吗？", ["灯油", "退款"]),
+        ("有效期是多久", ["有效", "效期"]),
+        ("怎么退", ["退"]),
+        ("什么是什么", ["什么", "么是", "是什"]),
+        ("有料の設計は", ["有料", "料の", "の設", "設計", "計は"]),
+    ],
+)
+def test_chinese_question_words_make_no_pairs(question: str, content: list[str]) -> None:
+    assert terms(question) == content
+
+
+def test_pairs_that_only_span_two_words_need_not_be_held() -> None:
+    assert held_content("周末发货吗", "周六不发货") == (2, 4)
+    assert held_content("谁赢得了世界杯", "世界各地的用户") == (2, 5)
+    assert held_content("灯油可以退款吗", "退款政策", common=["退款"]) == (0, 2)
+    assert held_content("可以退款吗", "退款政策", common=["退款"]) == (2, 2)
+
+
+def test_names_that_somebody_made_up() -> None:
+    assert identifiers("is zq200x like NL-900，or sqlite3_open_v2()？") == ["zq200x", "NL-900", "sqlite3_open_v2"]
+    assert identifiers("a well-known 30 days on example.com, e.g. 3.5") == []
+    assert (lone_word("Zeppelin?"), lone_word("退款"), lone_word("two words")) == ("zeppelin", "退款", None)
 
 
 @pytest.mark.parametrize("question", ["", "  ", "!!!", "？？", "-- ;"])

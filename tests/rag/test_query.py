@@ -92,6 +92,23 @@ def test_a_document_that_speaks_of_it_throughout_beats_a_lone_passage(tmp_path: 
     assert (by_words, by_both) == ("docs/lone.md", "docs/throughout.md")
 
 
+@pytest.mark.parametrize("question", ["zq200x", "what does zq200x open?", "ZQ200X是什么", "cornflower"])
+def test_the_one_place_that_holds_a_rare_name_leads(tmp_path: Path, engines: Engines, question: str) -> None:
+    room = library(tmp_path, engines)
+    room.file("codes.md", "# Workshop\n\nThe side door was painted in cornflower. Its badge is called zq200x.\n")
+    for number in range(8):
+        room.file(
+            f"part-{number}.md", f"# zq{number}00y\n\nWhat does the zq-{number}00 open? The x200 opens a flower.\n"
+        )
+    room.ingest()
+    by_vector = files(room, question, mode="vector")
+    first = files(room, question)[0]
+    elsewhere = files(room, question, filter={"team": "sales"})
+    room.close()
+    assert (first, elsewhere) == ("docs/codes.md", ["docs/refunds.md"])
+    assert question == "cornflower" or by_vector[0] != first, "by meaning alone it is not the first"
+
+
 def test_top_k_is_how_many(shelf: Room) -> None:
     assert len(files(shelf, "days", top_k=2)) == 2
     assert len(files(shelf, "days", mode="vector", top_k=100)) == len(LIBRARY)
