@@ -108,14 +108,14 @@ class Runtime:
         return AnswerService(self.project, self.ai, self.retrieval)
 
     async def close(self) -> None:
-        """End the engines, close the stores, give the state back."""
+        """End the engines, close the stores, give the state back; in the event loop that used them."""
         built = self.__dict__
         # Each is closed even if the one before it fails; the last in is the first out.
         async with AsyncExitStack() as stack:
             stack.callback(self._give_back)
             for name in ("vectorize", "ai", "batches"):
                 if name in built:
-                    stack.push_async_callback(built[name].close)
+                    stack.push_async_callback(built.pop(name).close)
 
     def _give_back(self) -> None:
         if self._state is not None:

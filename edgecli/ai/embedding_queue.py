@@ -58,8 +58,15 @@ class EmbeddingQueue:
         try:
             return await call.done
         finally:
-            if call in self._calls:
-                self._calls.remove(call)
+            await self._take_back(call)
+
+    async def _take_back(self, call: _Call) -> None:
+        """Forget a call whose caller has gone; if it was the last, nothing more is computed."""
+        if call in self._calls:
+            self._calls.remove(call)
+            if not self._calls and self._working is not None:
+                self._working.cancel()
+                await asyncio.gather(self._working, return_exceptions=True)
 
     async def _work(self) -> None:
         # A loop turn first: calls that come at the same moment are seen together.

@@ -140,6 +140,7 @@ async def _serve(
             warming.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await warming
+        await runtime.close()  # here: the models' processes belong to this event loop
 
 
 async def _warm(runtime: Runtime) -> None:
