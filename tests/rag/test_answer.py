@@ -13,7 +13,7 @@ import pytest
 
 from edgecli.app import app
 from edgecli.cli import run
-from edgecli.errors import EngineError, NotFoundError, UsageError
+from edgecli.errors import NotFoundError, UsageError
 from edgecli.rag.answer import NO_EVIDENCE, NO_EVIDENCE_CHINESE
 from edgecli.rag.schema import Answer
 from edgecli.server.api import create_app
@@ -148,7 +148,7 @@ def test_an_unknown_model_names_the_nearest(shelf: Room) -> None:
 
 
 def test_a_model_that_cannot_write_is_refused(shelf: Room) -> None:
-    with pytest.raises(EngineError, match="Text Embeddings") as caught:
+    with pytest.raises(UsageError, match="Text Embeddings") as caught:
         shelf.ask(REFUND, model="@edge/all-minilm-l6-v2")
     assert caught.value.code == "wrong_task"
 

@@ -146,11 +146,12 @@ def test_a_stream_that_is_left_stops_the_run(room: Room, monkeypatch: pytest.Mon
     _fill(room)
 
     async def leave_after_the_first_write() -> None:
+        before = asyncio.all_tasks()  # this one, and those of models that other tests loaded
         async with aclosing(room.runtime.ingest.run(IngestRequest(path="docs", index=INDEX))) as events:
             async for event in events:
                 if event.get("chunks"):
                     break
-        assert asyncio.all_tasks() == {asyncio.current_task()}, "somebody still works on the run"
+        assert asyncio.all_tasks() <= before, "somebody still works on the run"
 
     room.run(leave_after_the_first_write())
     _assert_shows_only_live_documents(room)
