@@ -70,8 +70,6 @@ class Pool(Generic[LoadedT]):
         self._keep_alive = keep_alive
         self._entries: dict[str, Entry[LoadedT]] = {}
         self._closing: set[asyncio.Task[None]] = set()
-        self.before_load: Callable[[ModelSpec], Awaitable[None]] | None = None
-        """Asked before a model is loaded: it may make room."""
 
     def entry(self, spec: ModelSpec, load: Callable[[], Awaitable[LoadedT]]) -> Entry[LoadedT]:
         """Return the entry of a model, made if it is new; `load` loads it."""
@@ -106,8 +104,6 @@ class Pool(Generic[LoadedT]):
                 log.warning("`%s` is started again.", entry.spec.id)
                 await self._close(entry)
             if entry.model is None:
-                if self.before_load is not None:
-                    await self.before_load(entry.spec)
                 entry.model = await self._load(entry)
             return entry.model
 
