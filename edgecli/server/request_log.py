@@ -58,9 +58,14 @@ class RequestLog:
         body = asked.decode("utf-8", "replace")
         if self.form == "text":
             line = f"{method} {path} {facts['status']} ({facts['ms']:g} ms)"
-            console.note(f"{line} {body}" if body else line)
+            console.note(_one_line(f"{line} {body}" if body else line))
             return
         record = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "method": method, "path": path, **facts}
         if body:
             record["body"] = body
         sys.stderr.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def _one_line(text: str) -> str:
+    """Write what would begin a line or give a terminal orders as its escapes: a client chose it."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
