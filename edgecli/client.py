@@ -171,12 +171,21 @@ class Client:
 
         Raises the EdgeError that the API answered with.
         """
-        reply = self._send(method, path, json, params, body, content_type)
+        return self._whole(method, path, json, params, body, content_type)["result"]
+
+    def envelope(self, method: str, path: str, *, json: Any = None) -> dict[str, Any]:
+        """Make one call and return its `result` and the `messages` that go with it. Raises EdgeError as `call` does."""
+        return self._whole(method, path, json, None, None, "application/json")
+
+    def _whole(
+        self, method: str, path: str, json: Any, params: Mapping[str, Any] | None, body: bytes | None, kind: str
+    ) -> dict[str, Any]:
+        reply = self._send(method, path, json, params, body, kind)
         try:
             content = b"".join(reply.chunks())
         finally:
             reply.close()
-        return _result(reply.status, content)
+        return _checked(reply.status, content)
 
     def events(
         self, method: str, path: str, *, json: Any = None, params: Mapping[str, Any] | None = None
@@ -189,7 +198,7 @@ class Client:
         reply = self._send(method, path, json, params, None, "application/json")
         try:
             if reply.status >= 400:
-                _result(reply.status, b"".join(reply.chunks()))
+                _checked(reply.status, b"".join(reply.chunks()))
             for line in _lines(reply.chunks()):
                 event = _event(line)
                 if event is not None:
@@ -246,7 +255,8 @@ def _check_same(project: Project, server: ServerInfo) -> None:
         )
 
 
-def _result(status: int, content: bytes) -> Any:
+def _checked(status: int, content: bytes) -> dict[str, Any]:
+    """Return the envelope of a success. Raises the EdgeError that any other holds."""
     try:
         body = json.loads(content)
     except ValueError as error:
@@ -254,7 +264,7 @@ def _result(status: int, content: bytes) -> Any:
             f"The server answered with status {status} and no JSON: {content[:100]!r}.", code="malformed_response"
         ) from error
     if status < 400 and body.get("success"):
-        return body["result"]
+        return body
     errors = body.get("errors") or [{"message": f"The server answered with status {status}."}]
     raise error_from_dict(errors[0], status=status)
 
@@ -270,7 +280,7 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 def _event(line: bytes) -> dict[str, Any] | None:
     text = line.strip().removeprefix(b"data:").strip()
-    if not text or text == b"[DONE]":
+    if not text or text == b"[DONE]" or text.startswith((b"event:", b":")):
         return None
     try:
         event = json.loads(text)
@@ -279,6 +289,8 @@ def _event(line: bytes) -> dict[str, Any] | None:
     if isinstance(event, dict):
         if set(event) == {"error"}:
             raise error_from_dict(event["error"], status=500)
+        if event.get("type") == "error":  # of the Responses API; its `code` is a word
+            raise error_from_dict({"message": event["message"], "edge": event.get("edge")}, status=500)
         if event.get("success") is True and "result" in event:
             return event["result"]
         return event

@@ -22,7 +22,7 @@ from edgecli import __version__
 from edgecli.client import Client, HttpTransport
 from edgecli.config import load_project
 from edgecli.config.project import Project
-from edgecli.envelope import ndjson, sse
+from edgecli.envelope import ndjson, ok, sse
 from edgecli.errors import EdgeError, NotFoundError, StateError, UpstreamError
 from edgecli.inprocess import InProcessTransport
 from edgecli.state import ServerInfo, StatePaths, write_atomically
@@ -45,7 +45,7 @@ class Answers:
         self.ended = threading.Event()
 
     def app(self) -> Starlette:
-        names = ("lines", "events", "early", "late", "cut", "fault")
+        names = ("lines", "events", "named", "noted", "early", "late", "cut", "fault")
         return Starlette(routes=[Route(f"/{name}", getattr(self, name)) for name in names])
 
     async def _slow(self) -> AsyncIterator[dict[str, int]]:
@@ -61,6 +61,17 @@ class Answers:
 
     async def events(self, request: Request) -> Response:
         return await sse(self._slow())
+
+    async def named(self, request: Request) -> Response:
+        async def events() -> AsyncIterator[dict[str, Any]]:
+            yield {"type": "a", "n": 1}
+            error = NotFoundError("`x` is not here.", code="no_x").to_dict()
+            yield {"type": "error", "code": "server_error", "message": error["message"], "edge": error["edge"]}
+
+        return await sse(events(), named=True)
+
+    async def noted(self, request: Request) -> Response:
+        return ok({"n": 1}, messages=[{"code": 1000, "message": "So it was."}])
 
     async def early(self, request: Request) -> Response:
         async def events() -> AsyncIterator[dict[str, int]]:
@@ -140,6 +151,20 @@ def test_inside_an_error_in_the_stream_is_raised_with_its_code(inside: Client) -
     with pytest.raises(NotFoundError) as caught:
         next(events)
     assert (caught.value.code, caught.value.hint) == ("no_x", "Look elsewhere.")
+
+
+def test_inside_named_events_are_read_and_their_error_is_raised(inside: Client) -> None:
+    events = inside.events("GET", "/named")
+    assert next(events) == {"type": "a", "n": 1}
+    with pytest.raises(NotFoundError) as caught:
+        next(events)
+    assert (caught.value.code, caught.value.message) == ("no_x", "`x` is not here.")
+
+
+def test_inside_an_envelope_comes_with_its_messages(inside: Client) -> None:
+    assert inside.call("GET", "/noted") == {"n": 1}
+    said = inside.envelope("GET", "/noted")
+    assert (said["result"], said["messages"][0]["message"]) == ({"n": 1}, "So it was.")
 
 
 def test_inside_a_stream_that_is_cut_short_does_not_look_whole(inside: Client) -> None:

@@ -12,6 +12,7 @@ import typer
 from edgecli import console
 from edgecli.ai import display
 from edgecli.ai.given import read_object, read_stdin
+from edgecli.ai.wire import usage_of
 from edgecli.cli import EdgeTyper, common
 from edgecli.errors import UsageError
 
@@ -64,8 +65,10 @@ def run(
         events = client.events("POST", path, json=inputs | {"stream": True})
         usage = display.follow_answer(events, timer, as_json=common().json)
     else:
-        result = client.call("POST", path, json=inputs)
-        usage = result.get("usage") if isinstance(result, dict) else None
+        body = client.envelope("POST", path, json=inputs)
+        result: dict[str, Any] = body["result"]
+        usage = usage_of(result)
+        display.tell_of_changes({"truncated": result.get("truncated"), "messages": body["messages"]})
         _show(result, lambda said: display.show_answer(said, generates=generates))
     if common().verbose:
         display.show_run(client.call("GET", "/edge/ai/describe", params={"model": model}), usage, timer)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from edgecli import console
-from edgecli.ai.wire import add_calls, answer_of, calls_of_event, text_of_event
+from edgecli.ai.wire import add_calls, answer_of, calls_of_event, text_of_event, usage_of
 
 
 class Timer:
@@ -36,7 +36,7 @@ def follow_answer(events: Iterator[dict[str, Any]], timer: Timer, *, as_json: bo
     last = "\n"
     for event in events:
         timer.mark()
-        usage = event.get("usage") or usage
+        usage = usage_of(event) or usage
         if as_json:
             console.print_ndjson(event)
             continue
@@ -67,7 +67,6 @@ def show_answer(result: Any, *, generates: bool) -> None:
     """Print a finished answer: text as it is, everything else as JSON."""
     said = answer_of(result) if generates else result
     if isinstance(said, str):
-        tell_of_changes(result)
         console.out(said)
     else:
         console.print_json(said)

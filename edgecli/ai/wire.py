@@ -8,6 +8,8 @@ from typing import Any
 
 def text_of_event(event: Mapping[str, Any]) -> str:
     """Return the text that an event of a stream adds."""
+    if "type" in event:
+        return event["delta"] if event["type"] == "response.output_text.delta" else ""
     choices = event.get("choices")
     if choices:
         return str(choices[0]["delta"].get("content") or "")
@@ -17,7 +19,9 @@ def text_of_event(event: Mapping[str, Any]) -> str:
 
 
 def calls_of_event(event: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the parts of calls of tools that an event of a stream adds."""
+    """Return the parts of calls of tools that an event of a stream adds; a whole call has no `index`."""
+    if "type" in event:
+        return _called([event["item"]]) if event["type"] == "response.output_item.done" else []
     choices = event.get("choices")
     holder = choices[0]["delta"] if choices else event
     return holder.get("tool_calls") or []
@@ -26,17 +30,40 @@ def calls_of_event(event: Mapping[str, Any]) -> list[dict[str, Any]]:
 def add_calls(calls: list[dict[str, Any]], parts: list[dict[str, Any]]) -> None:
     """Put the parts of calls together: each `{"name", "arguments"}`, the arguments as JSON text."""
     for part in parts:
-        while len(calls) <= part["index"]:
+        index = part.get("index", len(calls))
+        while len(calls) <= index:
             calls.append({"name": "", "arguments": ""})
-        call, function = calls[part["index"]], part["function"]
+        call, function = calls[index], part["function"]
         call["name"] += function.get("name") or ""
         call["arguments"] += function.get("arguments") or ""
 
 
 def answer_of(result: Mapping[str, Any]) -> Any:
     """Return what a finished answer says: its text, its object in JSON mode, or the calls of tools it asks for."""
+    if result.get("object") == "response":
+        parts = [part for item in result["output"] for part in item.get("content", ())]
+        text = "".join(part["text"] for part in parts)
+        return text or _called(result["output"]) or text
     choices = result.get("choices")
     holder = choices[0]["message"] if choices else result
     said = holder.get("content") if choices else holder.get("response")
     calls = holder.get("tool_calls") or []
     return calls if calls and not said else said
+
+
+def usage_of(said: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the usage that an answer or the last event of a stream has, `prompt_tokens` and `completion_tokens`."""
+    response = said.get("response")
+    usage = (response if "type" in said and isinstance(response, dict) else said).get("usage")
+    if usage and "input_tokens" in usage:
+        return {"prompt_tokens": usage["input_tokens"], "completion_tokens": usage["output_tokens"]}
+    return usage or None
+
+
+def _called(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the calls of tools among the items of a response, in the form of chat completions."""
+    return [
+        {"id": item["call_id"], "type": "function", "function": {key: item[key] for key in ("name", "arguments")}}
+        for item in items
+        if item["type"] == "function_call"
+    ]

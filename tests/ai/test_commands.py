@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edgecli.ai.display import tell_of_changes
 from tests.ai.conftest import EMBEDDING, GENERATION
 from tests.conftest import Run
 
@@ -84,6 +85,36 @@ def test_a_model_that_answers_with_chat_completions(edgecli: Run, project: Path,
     said = edgecli("ai", "run", GENERATION, "Name three colours.", *BRIEF)
     done = edgecli("ai", "run", GLM, "Name three colours.", *BRIEF, *options)
     assert (done.returncode, done.stdout.strip()) == (0, said.stdout.strip())
+
+
+@pytest.mark.parametrize("options", [(), ("--no-stream",), ("--no-stream", "--json"), ("--json-schema", '{"const":1}')])
+@pytest.mark.parametrize("model", [GENERATION, GLM])
+def test_changes_to_the_prompt_are_told(edgecli: Run, project: Path, model: str, options: tuple[str, ...]) -> None:
+    (project / "wrangler.toml").write_text(
+        f'name = "test"\n[edgecli.generation]\ncontext = 512\n[edgecli.models."{GLM}"]\nuse = "{GENERATION}"\n',
+        encoding="utf-8",
+    )
+    long = json.dumps({"prompt": "word " * 900, "truncate": "head", "max_tokens": 2})
+    done = edgecli("ai", "run", model, "--input", long, *options)
+    assert (done.returncode, done.stderr.count("The prompt was too long")) == (0, 1)
+
+
+def test_what_an_envelope_says_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    tell_of_changes({"truncated": None, "messages": [{"code": 1000, "message": "The turns were merged."}]})
+    assert capsys.readouterr().err == "warning: The turns were merged.\n"
+
+
+@pytest.mark.parametrize("options", [(), ("--no-stream",)])
+def test_the_responses_api(edgecli: Run, project: Path, options: tuple[str, ...]) -> None:
+    model = "@cf/openai/gpt-oss-20b"
+    (project / "wrangler.toml").write_text(
+        f'name = "test"\n[edgecli.models."{model}"]\nuse = "{GENERATION}"\n', encoding="utf-8"
+    )
+    inputs = json.dumps({"input": "Name three colours.", "max_output_tokens": 8, "temperature": 0})
+    done = edgecli("ai", "run", model, "--input", inputs, "-v", *options)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert " in, 8 out: " in done.stderr
 
 
 def test_the_catalog_as_a_table_and_as_the_api_has_it(edgecli: Run) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from edgecli.ai.wire import add_calls, answer_of, calls_of_event, text_of_event
+from edgecli.ai.engines.generation import Piece
+from edgecli.ai.v1.responses.memory import ResponseMemory
+from edgecli.ai.v1.responses.reading import read_input
+from edgecli.ai.v1.responses.writing import ResponseWriter, stream
+from edgecli.ai.wire import add_calls, answer_of, calls_of_event, text_of_event, usage_of
 from tests.ai.tasks.test_text_run import CALLS, CHAT, JSON, TEXT, Recorded, events, whole
+from tests.ai.v1 import recorded
 
 
 @pytest.mark.parametrize("capabilities", [(), CHAT])
@@ -19,6 +25,25 @@ def test_both_forms_read_alike(capabilities: tuple[str, ...]) -> None:
         add_calls(calls, calls_of_event(event))
     assert calls == [{"name": "get_weather", "arguments": '{"city":"Oslo"}'}, {"name": "now", "arguments": "{}"}]
     assert len(answer_of(whole(Recorded(CALLS), {}, *capabilities).result)) == 2
+
+
+@pytest.mark.parametrize("pieces", [recorded.TEXT, recorded.CALLS])
+def test_the_responses_api_reads_alike(pieces: Sequence[Piece]) -> None:
+    call = read_input({"model": recorded.MODEL, "input": "Hi"}, recorded.DEFAULTS, ResponseMemory())
+    writer = ResponseWriter(call, recorded.MODEL)
+    said = recorded.gather(lambda: stream(writer, recorded.replay(pieces), ResponseMemory()))
+    result = said[-1]["response"]
+    text = "".join(piece.text for piece in pieces)
+    assert "".join(map(text_of_event, said)) == answer_of(result) == text
+    calls: list[dict[str, Any]] = []
+    for event in said:
+        add_calls(calls, calls_of_event(event))
+    assert [call["name"] for call in calls] == (["weather", "time"] if pieces is recorded.CALLS else [])
+    end = pieces[-1].usage
+    assert end is not None
+    for each in (result, said[-1]):
+        assert usage_of(each) == {"prompt_tokens": end.prompt_tokens, "completion_tokens": end.completion_tokens}
+    assert usage_of(said[0]) is None
 
 
 def test_an_object_and_a_number() -> None:

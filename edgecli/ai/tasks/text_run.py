@@ -62,7 +62,9 @@ class TextRun:
 
     def _completion(self, answers: list[Answer]) -> dict[str, Any]:
         logprobs = self.checked.alternatives is not None
-        return _in_the_open(chat_completion.whole(self._head(), answers, logprobs=logprobs))
+        completion = _in_the_open(chat_completion.whole(self._head(), answers, logprobs=logprobs))
+        completion.pop("messages", None)  # a whole answer has an envelope to carry them
+        return completion
 
     def _head(self) -> chat_completion.Head:
         now = time.time()
