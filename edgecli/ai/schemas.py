@@ -31,16 +31,33 @@ def schemas(spec: ModelSpec) -> dict[str, Any]:
     if spec.task is Task.TEXT_GENERATION:
         return {"input": _text_generation_input(spec), "output": _text_generation_output(spec)}
     if spec.task is Task.TEXT_EMBEDDINGS:
-        from edgecli.ai.tasks.text_embeddings import TextEmbeddingsInput, TextEmbeddingsResult
-
-        taken = TextEmbeddingsInput.model_json_schema()
-        # One text or several: both become a list before they are checked.
-        taken["properties"]["text"] = {
-            "description": "One text or several.",
-            "oneOf": [{"type": "string", "minLength": 1}, _without_title(taken["properties"]["text"])],
-        }
-        return {"input": taken, "output": TypeAdapter(TextEmbeddingsResult).json_schema()}
+        return {"input": _text_embeddings_input(spec), "output": _text_embeddings_output(spec)}
     raise not_available(spec)
+
+
+def _text_embeddings_input(spec: ModelSpec) -> dict[str, Any]:
+    from edgecli.ai.tasks.text_embeddings import input_type
+
+    kind = input_type(spec.capabilities)
+    schema = kind.model_json_schema()
+    properties: dict[str, Any] = schema["properties"]
+    for name in [name for form in kind.forms for name in form]:
+        several = _required(properties[name])
+        # One text or several: both become a list before they are checked.
+        one_or_several = {"oneOf": [{"type": "string", "minLength": 1}, several]}
+        properties[name] = several if name == "contexts" else one_or_several
+    schema["oneOf"] = [{"anyOf": [{"required": [name]} for name in form]} for form in kind.forms]
+    return schema
+
+
+def _text_embeddings_output(spec: ModelSpec) -> dict[str, Any]:
+    from edgecli.ai.tasks.text_embeddings import ContextsResult, TextEmbeddingsResult
+
+    whole = TypeAdapter(TextEmbeddingsResult).json_schema()
+    if "contexts" not in spec.capabilities:
+        return whole
+    contexts = TypeAdapter(ContextsResult).json_schema()
+    return {"oneOf": [whole, contexts], "$defs": contexts.pop("$defs")}
 
 
 def _text_generation_input(spec: ModelSpec) -> dict[str, Any]:
@@ -65,10 +82,6 @@ def _required(field: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a field that may be left out and may not be null."""
     kept = next(each for each in field["anyOf"] if each.get("type") != "null")
     return kept | {key: value for key, value in field.items() if key in {"description"}}
-
-
-def _without_title(field: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in field.items() if key != "title"}
 
 
 def _text_generation_output(spec: ModelSpec) -> dict[str, Any]:

@@ -101,11 +101,15 @@ class AiService:
     async def _embed_inputs(self, spec: ModelSpec, inputs: Mapping[str, Any]) -> dict[str, Any]:
         from edgecli.ai.tasks import text_embeddings
 
-        checked = text_embeddings.read_input(inputs)
-        async with self._embedding.use(self._embedding_entry(spec)) as host:
-            vectors = await host.embed(checked.text, checked.pooling)
+        checked = text_embeddings.read_input(inputs, spec.capabilities)
+        texts = checked.texts(spec)
+        keep_alive = read_keep_alive(checked.keep_alive)
+        async with self._embedding.use(self._embedding_entry(spec), keep_alive) as host:
             engine = await host.engine()
-        return text_embeddings.result(vectors, checked.pooling or engine.pooling)
+            if checked.whole:
+                text_embeddings.check_lengths(await asyncio.to_thread(engine.count_tokens, texts), engine.max_tokens)
+            vectors = await host.embed(texts, checked.pooling)
+        return checked.result(vectors, checked.pooling or engine.pooling)
 
     async def stream(
         self, model: str, inputs: Mapping[str, Any], *, native: bool = True, waiting: bool = True
@@ -138,9 +142,11 @@ class AiService:
                 while (piece := await deadline.wait_for(anext(pieces, None))) is not None:
                     yield piece
 
-    async def embed(self, model: str, texts: Sequence[str], pooling: str | None = None) -> Vectors:
+    async def embed(
+        self, model: str, texts: Sequence[str], pooling: str | None = None, *, keep_alive: float | None = None
+    ) -> Vectors:
         """Return one vector a text, `(n, d)` float32. However many texts; an empty one is allowed."""
-        async with self._embedding.use(self._embedding_entry(self.spec(model))) as host:
+        async with self._embedding.use(self._embedding_entry(self.spec(model)), keep_alive) as host:
             return await host.embed(texts, pooling)
 
     async def embedding_engine(self, model: str) -> EmbeddingEngine:

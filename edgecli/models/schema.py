@@ -56,7 +56,9 @@ class LoraFile:
     scale: float = 1.0
 
 
-WIRE_FORMS = frozenset({"chat_completions", "openai_tool_calls", "content_parts", "responses", "strict"})
+WIRE_FORMS = frozenset(
+    {"chat_completions", "openai_tool_calls", "content_parts", "responses", "strict", "contexts", "queries"}
+)
 """Capabilities that say how a model is spoken to: they belong to the id that was asked for, whatever runs."""
 
 
@@ -84,7 +86,8 @@ class ModelSpec:
     """What the model can do, as data: `tools`, `json_mode`, `vision`, `reasoning`, `lora`, `batch`, `multilingual`,
     `matryoshka` (the first numbers of its vectors, brought to length 1, are vectors too);
     and its form on the wire (`WIRE_FORMS`): `chat_completions` takes and gives OpenAI's, `openai_tool_calls` gives
-    only those, `content_parts` takes messages in parts, `strict` refuses fields that it does not know."""
+    only those, `content_parts` takes messages in parts, `strict` refuses fields that it does not know; of embedding
+    models, `contexts` compares a query with contexts, `queries` takes queries and documents apart."""
     defaults: dict[str, float] = field(default_factory=dict[str, float])
     """`max_tokens` and `temperature`, where its schema on Workers AI has others than 256 and 0.6."""
     loras: tuple[LoraFile, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import jsonschema
@@ -10,12 +11,14 @@ import pytest
 
 from edgecli.ai.schemas import schemas
 from edgecli.ai.tasks import text_embeddings
+from edgecli.envelope import to_json
 from edgecli.errors import EngineError
 from edgecli.models.catalog import Catalog
 from tests.ai.tasks.test_text_run import CALLS, CHAT, JSON, TEXT, Recorded, whole
 
 CATALOG = Catalog.load()
 LLAMA, GLM, BGE = "@cf/meta/llama-3.1-8b-instruct", "@cf/zai-org/glm-4.7-flash", "@cf/baai/bge-base-en-v1.5"
+M3, QWEN = "@cf/baai/bge-m3", "@cf/qwen/qwen3-embedding-0.6b"
 
 
 def valid(schema: dict[str, Any], value: Any) -> bool:
@@ -39,6 +42,14 @@ def valid(schema: dict[str, Any], value: Any) -> bool:
         (BGE, {"text": "a"}, True),
         (BGE, {"text": ["a", "b"], "pooling": "cls"}, True),
         (BGE, {"text": []}, False),
+        (BGE, {}, False),
+        (M3, {"text": "a", "truncate_inputs": True}, True),
+        (M3, {"query": "q", "contexts": [{"text": "a"}]}, True),
+        (M3, {"contexts": "a"}, False),
+        (M3, {"query": "q"}, False),
+        (M3, {"text": "a", "contexts": [{"text": "a"}]}, False),
+        (QWEN, {"queries": "a", "documents": ["b"], "instruction": "c"}, True),
+        (QWEN, {"instruction": "c"}, False),
         (BGE, {"text": ["a"] * 101}, False),
     ],
 )
@@ -56,8 +67,18 @@ def test_outputs_of_text_generation(model: str, capabilities: tuple[str, ...], p
 
 
 def test_outputs_of_embeddings() -> None:
-    result = text_embeddings.result(np.ones((2, 3), dtype=np.float32), "mean")
-    assert valid(schemas(CATALOG.resolve(BGE))["output"], result | {"data": result["data"].tolist()})
+    for model, inputs in (
+        (BGE, {"text": "a"}),
+        (M3, {"text": "a"}),
+        (M3, {"query": "q", "contexts": [{"text": "a"}]}),
+        (M3, {"contexts": [{"text": "a"}, {"text": "b"}]}),
+        (QWEN, {"queries": "a"}),
+    ):
+        spec = CATALOG.resolve(model)
+        checked = text_embeddings.read_input(inputs, spec.capabilities)
+        result = checked.result(np.ones((2, 3), dtype=np.float32), "mean")
+        assert valid(schemas(spec)["output"], json.loads(to_json(result)))
+        assert not valid(schemas(spec)["output"], {"answer": "?"})
 
 
 def test_defaults_are_the_models_own() -> None:

@@ -45,11 +45,11 @@ def parse(kind: type[T], inputs: Mapping[str, Any], *, either: tuple[str, ...] =
     given = {key: value for key, value in inputs.items() if value is not None}
     if strict and (unknown := [key for key in given if key not in kind.model_fields]):
         listed_keys = ", ".join(f"/{key}" for key in unknown)
-        raise bad_input(f"Additional or unevaluated properties '{listed_keys}' at '/' not allowed", hint=_hint(kind))
+        raise bad_input(f"Additional or unevaluated properties '{listed_keys}' at '/' not allowed", hint=taken_by(kind))
     missing = [name for name in either if name not in given]
     problems = [f"required properties at '/' are '{name}'" for name in missing] if missing else []
     if either and len(missing) == len(either):
-        raise bad_input(_one_of(problems), hint=_hint(kind))
+        raise bad_input(_one_of(problems), hint=taken_by(kind))
     try:
         return kind.model_validate(given)
     except ValidationError as error:
@@ -58,14 +58,15 @@ def parse(kind: type[T], inputs: Mapping[str, Any], *, either: tuple[str, ...] =
             found[MAX_PROBLEMS:] = [f"and {len(found) - MAX_PROBLEMS} more"]
         inside = any(each["loc"][:1] == (name,) for each in error.errors(include_url=False) for name in either)
         said = _one_of([*problems, *found]) if inside and len(missing) == len(either) - 1 else ", ".join(found)
-        raise bad_input(said, hint=_hint(kind)) from error
+        raise bad_input(said, hint=taken_by(kind)) from error
 
 
 def _one_of(problems: list[str]) -> str:
     return f"oneOf at '/' not met, 0 matches: {', '.join(problems)}"
 
 
-def _hint(kind: type[TaskInput]) -> str:
+def taken_by(kind: type[TaskInput]) -> str:
+    """Return a hint that names what a model takes."""
     return f"The model takes: {', '.join(f'`{name}`' for name in kind.model_fields)}."
 
 
