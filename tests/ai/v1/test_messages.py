@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import anthropic
@@ -275,6 +275,53 @@ def test_the_bytes_of_a_stream(transport: httpx2.ASGITransport, service: Recorde
         assert first.startswith('event: message_start\ndata: {"type":"message_start",')
         assert ping == 'event: ping\ndata: {"type":"ping"}'
         assert (last, rest) == ('event: message_stop\ndata: {"type":"message_stop"}', "")
+
+    asyncio.run(scene())
+
+
+def test_a_silent_stream_pings() -> None:
+    async def scene() -> None:
+        heard = asyncio.Event()
+
+        async def slow() -> AsyncGenerator[Piece]:
+            for piece in (TEXT[0], TEXT[-1]):
+                await heard.wait()
+                heard.clear()
+                yield piece
+
+        said: list[str] = []
+        async for event in writing.stream(writing.MessageWriter("msg_1", MODEL), slow(), 5, silence=0.01):
+            said.append(event["type"])
+            if said[-2:] == ["ping", "ping"]:
+                heard.set()
+        assert said[:3] == ["message_start", "ping", "ping"]
+        assert [kind for kind in said if kind != "ping"][1:] == [
+            "content_block_start",
+            "content_block_delta",
+            "content_block_stop",
+            "message_delta",
+            "message_stop",
+        ]
+
+    asyncio.run(scene())
+
+
+def test_a_silent_stream_that_is_left_ends_its_source() -> None:
+    async def scene() -> None:
+        ended = asyncio.Event()
+
+        async def endless() -> AsyncGenerator[Piece]:
+            try:
+                yield TEXT[0]
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        events = writing.stream(writing.MessageWriter("msg_1", MODEL), endless(), 5, silence=0.01)
+        said = [(await anext(events))["type"] for _ in range(6)]
+        assert said[-2:] == ["ping", "ping"]
+        await events.aclose()
+        assert ended.is_set()
 
     asyncio.run(scene())
 

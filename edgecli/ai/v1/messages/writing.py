@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from collections.abc import AsyncGenerator, Iterator
@@ -14,6 +15,8 @@ from edgecli.ai.tasks.answer import Answer
 Event = dict[str, Any]
 
 PING: Event = {"type": "ping"}
+PING_SECONDS = 10.0
+"""How long a stream is silent at most: what stands between client and server may cut a connection that says nothing."""
 
 
 def new_id() -> str:
@@ -123,16 +126,46 @@ class MessageWriter:
             yield {"type": "content_block_stop", "index": self._index}
 
 
-async def stream(writer: MessageWriter, pieces: AsyncGenerator[Piece], prompt_tokens: int) -> AsyncGenerator[Event]:
-    """Yield the events of a message while it is written; what is raised before the first piece passes through."""
+async def stream(
+    writer: MessageWriter, pieces: AsyncGenerator[Piece], prompt_tokens: int, *, silence: float = PING_SECONDS
+) -> AsyncGenerator[Event]:
+    """Yield the events of a message while it is written, and a ping whenever `silence` seconds brought nothing.
+
+    What is raised before the first event passes through: a refusal comes at once, before there is any.
+    """
     begun = False
-    async with aclosing(pieces):
-        async for piece in pieces:
+    async with aclosing(_or_silence(pieces, silence)) as said:
+        async for piece in said:
             if not begun:
                 begun = True
                 for event in writer.begin(prompt_tokens):
                     yield event
-            for event in writer.write(piece):
-                yield event
+            elif piece is None:
+                yield PING
+            if piece is not None:
+                for event in writer.write(piece):
+                    yield event
     for event in writer.end():
         yield event
+
+
+async def _or_silence(pieces: AsyncGenerator[Piece], seconds: float) -> AsyncGenerator[Piece | None]:
+    """Yield the pieces as they come, and None whenever none came for so long."""
+    waiting: asyncio.Future[Piece | None] | None = None
+    try:
+        while True:
+            waiting = asyncio.ensure_future(_next(pieces))
+            while not (await asyncio.wait({waiting}, timeout=seconds))[0]:
+                yield None
+            if (piece := waiting.result()) is None:
+                return
+            yield piece
+    finally:
+        if waiting is not None:
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+        await pieces.aclose()
+
+
+async def _next(pieces: AsyncGenerator[Piece]) -> Piece | None:
+    return await anext(pieces, None)
