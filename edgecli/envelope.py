@@ -41,19 +41,27 @@ def ok(
 
 
 def failure(error: EdgeError, *, path: str = "") -> Response:
-    """Wrap an error in the envelope of failure; Workers AI's failing `result` is `{}`, the others' is null."""
-    body = {
+    """Answer with an error in the envelope of failure."""
+    return refusal(error, envelope(error, path=path))
+
+
+def envelope(error: EdgeError, *, path: str = "") -> dict[str, Any]:
+    """Return the envelope of failure; Workers AI's failing `result` is `{}`, the others' is null."""
+    return {
         "result": {} if "/ai/" in path else None,
         "success": False,
         "errors": [error.to_dict()],
         "messages": [],
     }
-    return refusal(error, body)
+
+
+RETRIES = {429: {"retry-after": "1"}, 408: {"x-should-retry": "false"}}
+"""What clients that try again by themselves are told: when, or that the same would take as long again."""
 
 
 def refusal(error: EdgeError, body: Any) -> Response:
-    """Answer with an error in the form of another API than Cloudflare's own; clients that may try again learn when."""
-    headers = {"retry-after": "1"} if error.status == 429 else None
+    """Answer with an error whose body has the form of any API."""
+    headers = RETRIES.get(error.status)
     return Response(to_json(body), status_code=error.status, media_type="application/json", headers=headers)
 
 
@@ -83,7 +91,8 @@ class _Stream(StreamingResponse):
     """A stream whose source is closed with it, wherever the client left."""
 
     def __init__(self, pieces: AsyncGenerator[bytes], media_type: str) -> None:
-        super().__init__(pieces, media_type=media_type, headers={"cache-control": "no-cache"})
+        # As a header of its own: by `media_type` it would get a charset, which Workers AI's has not.
+        super().__init__(pieces, headers={"content-type": media_type, "cache-control": "no-cache"})
         self._pieces = pieces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,8 +10,8 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from edgecli.envelope import CLIENT_GONE, ok, sse, while_connected
-from edgecli.errors import NotFoundError
+from edgecli.envelope import CLIENT_GONE, failure, ok, sse, while_connected
+from edgecli.errors import LimitError, NotFoundError
 
 
 class Client:
@@ -102,3 +102,9 @@ def test_events_with_names_and_an_error_of_their_own_form() -> None:
     assert asyncio.run(scene()) == (
         b'event: begin\ndata: {"type":"begin"}\n\nevent: error\ndata: {"type":"error","why":"`x` is not here."}\n\n'
     )
+
+
+def test_a_request_that_took_too_long_is_not_sent_again_by_clients() -> None:
+    assert failure(LimitError("slow", status=408)).headers["x-should-retry"] == "false"
+    busy = failure(LimitError("busy")).headers
+    assert (busy["retry-after"], "x-should-retry" in busy) == ("1", False)

@@ -20,7 +20,6 @@ from edgecli.models.schema import ModelSpec, Task
 if TYPE_CHECKING:
     from edgecli.ai.batch import BatchQueue
     from edgecli.ai.service import AiService
-    from edgecli.ai.v1.responses.memory import ResponseMemory
 
 log = logging.getLogger("edgecli.ai")
 
@@ -38,11 +37,14 @@ async def run_named(request: Request) -> Response:
 
 
 async def _answered(request: Request, model: str | None) -> Response:
+    service: AiService = request.app.state.runtime.ai
     try:
+        if model is not None:
+            _spec(service, model)  # first: the bytes of an image are no JSON, and no model here wants them
         body = await _read_object(request)
         if model is None:
             model, body = _named(body)
-        response = await while_connected(request, _answer(request, model, body))
+        response = await while_connected(request, _answer(request, service, model, body))
     except EdgeError as error:
         response = failure(error, path=request.url.path)
     except Exception as error:
@@ -52,16 +54,16 @@ async def _answered(request: Request, model: str | None) -> Response:
     return response
 
 
-async def _answer(request: Request, model: str, body: dict[str, Any]) -> Response:
-    service: AiService = request.app.state.runtime.ai
+async def _answer(request: Request, service: AiService, model: str, body: dict[str, Any]) -> Response:
     spec = _spec(service, model)
-    if _is_true(request.query_params.get("queueRequest")):
-        return _queued(request, spec, model, body)
+    # The binding polls without the query.
+    if _is_true(request.query_params.get("queueRequest")) or set(body) == {"request_id"}:
+        return _queued(request, model, body)
     waiting = not _rejects_if_busy(body)
     inputs = {key: value for key, value in body.items() if key != "options"}
     if "responses" in spec.capabilities and "input" in inputs:
-        return await _responses(request, service, spec, inputs)
-    # A model that cannot stream answers as JSON, as Cloudflare's do; clients know both.
+        return await _responses(request, service, spec, inputs, waiting=waiting)
+    # Embeddings do not stream and answer as JSON, as Cloudflare's do; clients know both.
     if inputs.get("stream") is True and spec.task is Task.TEXT_GENERATION:
         return await sse(service.stream(model, inputs, native=False, waiting=waiting))
     outcome = await service.answer(model, inputs, waiting=waiting)
@@ -69,8 +71,9 @@ async def _answer(request: Request, model: str, body: dict[str, Any]) -> Respons
 
 
 def _spec(service: AiService, model: str) -> ModelSpec:
+    """Return the model. Raises NotFoundError for an unknown id, EngineError for a task that nothing here runs."""
     try:
-        return service.spec(model)
+        spec = service.spec(model)
     except NotFoundError as error:
         if not model.strip("/"):
             raise NotFoundError(
@@ -81,6 +84,9 @@ def _spec(service: AiService, model: str) -> ModelSpec:
                 f"AiError: Invalid model ID: `{model[:100]}`", hint=error.hint, code="model_id", cf_code=3042
             ) from error
         raise
+    if spec.task not in {Task.TEXT_GENERATION, Task.TEXT_EMBEDDINGS}:
+        raise not_available(spec)
+    return spec
 
 
 async def _read_object(request: Request) -> dict[str, Any]:
@@ -116,28 +122,28 @@ def _is_true(value: str | None) -> bool:
     return value is not None and value.lower() in {"true", "1"}
 
 
-def _queued(request: Request, spec: ModelSpec, model: str, body: dict[str, Any]) -> Response:
-    if spec.task not in {Task.TEXT_GENERATION, Task.TEXT_EMBEDDINGS}:
-        raise not_available(spec)
+def _queued(request: Request, model: str, body: dict[str, Any]) -> Response:
     queue: BatchQueue = request.app.state.runtime.batches
     return ok(queue.poll(body["request_id"]) if "request_id" in body else queue.submit(model, body))
 
 
-async def _responses(request: Request, service: AiService, spec: ModelSpec, inputs: dict[str, Any]) -> Response:
+async def _responses(
+    request: Request, service: AiService, spec: ModelSpec, inputs: dict[str, Any], *, waiting: bool
+) -> Response:
     """Answer `input` of the models that take OpenAI's Responses API here too."""
+    from edgecli.ai.keep_alive import read_keep_alive
     from edgecli.ai.tasks.text_request import defaults_of
     from edgecli.ai.v1.responses import reading, writing
-    from edgecli.ai.v1.responses.memory import ResponseMemory
+    from edgecli.ai.v1.responses.memory import memory_of
 
     if "messages" in inputs or "prompt" in inputs:
         raise bad_input("oneOf at '/' not met, 2 matches: '/input' and '/messages' are mutually exclusive")
-    state = request.app.state
-    memory: ResponseMemory = getattr(state, "run_responses", None) or ResponseMemory()
-    state.run_responses = memory
+    memory = memory_of(request)
     model = spec.requested_id or spec.id
     call = reading.read_input(inputs | {"model": model}, defaults_of(spec, service.settings), memory)
     writer = writing.ResponseWriter(call, model)
-    pieces = service.generate(model, call.request)
+    keep_alive = read_keep_alive(inputs.get("keep_alive"))
+    pieces = service.generate(model, call.request, keep_alive=keep_alive, waiting=waiting)
     if call.body.stream:
         return await sse(writing.stream(writer, pieces, memory), named=True, failed=writer.fail)
     return ok(await writing.whole(writer, pieces, memory))

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from edgecli.envelope import failure
+from edgecli.ai.v1.failures import refused
 from edgecli.errors import EdgeError, UsageError
 
 
@@ -43,14 +43,12 @@ class AccessRules:
         if scope["type"] == "http":
             refusal = self._refusal(scope["path"], Headers(scope=scope))
             if refusal is not None:
-                await failure(refusal, path=scope["path"])(scope, receive, send)
+                await refused(refusal, scope["path"])(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
     def _refusal(self, path: str, headers: Headers) -> EdgeError | None:
-        # Anthropic's clients send their key under a name of its own.
-        token = headers.get("authorization") or headers.get("x-api-key", "")
-        known = self._known(token.removeprefix("Bearer ").strip())
+        known = self._known(_token_of(headers))
         host, origin = headers.get("host", ""), headers.get("origin")
         if self.loopback:
             if host and not is_loopback(_host_of(host)):
@@ -80,6 +78,14 @@ class AccessRules:
     def _known(self, token: str) -> bool:
         tokens = [self.local_token, *([self.public_token] if self.public_token else [])]
         return any(hmac.compare_digest(token.encode(), known.encode()) for known in tokens)
+
+
+def _token_of(headers: Headers) -> str:
+    """Return the token of a request; Anthropic's clients and Cloudflare's older keys have a header of their own."""
+    given = headers.get("authorization", "")
+    scheme, _, token = given.partition(" ")
+    token = token if scheme.lower() == "bearer" else given
+    return (token or headers.get("x-api-key") or headers.get("x-auth-key", "")).strip()
 
 
 def _host_of(value: str) -> str:

@@ -13,8 +13,9 @@ from starlette.routing import BaseRoute, Route
 
 from edgecli import __version__
 from edgecli.ai.routes import routes as ai_routes
+from edgecli.ai.v1.failures import refused
 from edgecli.ai.v1.routes import routes as ai_v1_routes
-from edgecli.envelope import failure, ok, unexpected
+from edgecli.envelope import ok, unexpected
 from edgecli.errors import EdgeError, NotFoundError, UsageError
 from edgecli.models.routes import routes as models_routes
 from edgecli.rag.routes import routes as rag_routes
@@ -69,7 +70,7 @@ def create_app(runtime: Runtime, *, public_token: str | None = None, loopback: b
 
 async def _edge_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, EdgeError)
-    return failure(error, path=request.url.path)
+    return refused(error, request.url.path)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -83,7 +84,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
             code="no_route",
             cf_code=7000,
         )
-        return failure(missing, path=path)
+        return refused(missing, path)
     if error.status_code == 405:
         problem = UsageError(
             f"`{path}` does not take {request.method}.",
@@ -92,10 +93,10 @@ async def _http_error(request: Request, error: Exception) -> Response:
             cf_code=7001,
             status=405,
         )
-        return failure(problem, path=path)
-    return failure(UsageError(str(error.detail), status=error.status_code), path=path)
+        return refused(problem, path)
+    return refused(UsageError(str(error.detail), status=error.status_code), path)
 
 
 async def _unexpected_error(request: Request, error: Exception) -> Response:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return failure(unexpected(error), path=request.url.path)
+    return refused(unexpected(error), request.url.path)

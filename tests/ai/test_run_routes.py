@@ -22,14 +22,21 @@ pytestmark = pytest.mark.models
 
 BASE = "/client/v4/accounts/any/ai/"
 GLM = "@cf/zai-org/glm-4.7-flash"
+OSS = "@cf/openai/gpt-oss-20b"
+BGE = "@cf/baai/bge-m3"
+QWEN = "@cf/qwen/qwen3-embedding-0.6b"
 STAND_IN = f"""
 name = "test"
 [edgecli.generation]
 context = 1024
 [edgecli.models."{GLM}"]
 use = "{GENERATION}"
-[edgecli.models."@cf/openai/gpt-oss-20b"]
+[edgecli.models."{OSS}"]
 use = "{GENERATION}"
+[edgecli.models."{QWEN}"]
+use = "{EMBEDDING}"
+[edgecli.models."{BGE}"]
+use = "{EMBEDDING}"
 [edgecli.models."@local/strict"]
 task = "Text Generation"
 engine = "llama_cpp"
@@ -110,13 +117,105 @@ def test_a_newer_model_streams_chunks(client: TestClient) -> None:
 
 
 def test_gpt_oss_takes_responses_and_chats_but_not_both(client: TestClient) -> None:
-    model = "@cf/openai/gpt-oss-20b"
-    result = run(client, model, {"input": "Say hello.", "max_output_tokens": 6})
-    assert result["object"] == "response"
-    assert run(client, model, BRIEF)["object"] == "chat.completion"
-    status, code, said = error(client, f"run/{model}", json={"input": "a", "messages": []})
+    result = run(client, OSS, {"input": "Say hello.", "max_output_tokens": 6})
+    assert (result["object"], result["model"]) == ("response", OSS)
+    assert client.get(f"{BASE}v1/responses/{result['id']}").json() == result
+    assert run(client, OSS, BRIEF)["object"] == "chat.completion"
+    status, code, said = error(client, f"run/{OSS}", json={"input": "a", "messages": []})
     assert (status, code) == (400, 5006)
     assert "mutually exclusive" in said
+
+
+def until(client: TestClient, model: str) -> float | None:
+    token = client.app.app.state.runtime.token  # type: ignore[attr-defined]
+    found = client.get("/edge/ai/describe", params={"model": model}, headers={"authorization": f"Bearer {token}"})
+    return found.json()["result"]["until"]
+
+
+TEXTS: dict[str, Any] = {"input": ["a"]}
+CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "body"),
+    [
+        (f"run/{GENERATION}", GENERATION, {"prompt": "Hi", "max_tokens": 1}),
+        (f"run/{OSS}", GENERATION, {"input": "Hi", "max_output_tokens": 1}),
+        (f"run/{EMBEDDING}", EMBEDDING, {"text": "Hi"}),
+        ("v1/chat/completions", GENERATION, CHAT),
+        ("v1/completions", GENERATION, {"prompt": "Hi", "max_tokens": 1}),
+        ("v1/responses", GENERATION, {"input": "Hi", "max_output_tokens": 1}),
+        ("v1/messages", GENERATION, CHAT),
+        ("v1/embeddings", EMBEDDING, TEXTS),
+    ],
+)
+def test_how_long_a_model_stays(client: TestClient, path: str, model: str, body: dict[str, Any]) -> None:
+    for asked, kept in ((-1, None), ("2h", 7200), ("5m", 300)):
+        answer = client.post(BASE + path, json={"model": model} | body | {"keep_alive": asked})
+        assert answer.status_code == 200, answer.text
+        left = until(client, model)
+        assert (left is None) if kept is None else (left is not None and kept - 60 < left <= kept)
+    answer = client.post(BASE + path, json={"model": model} | body | {"keep_alive": "soon"})
+    assert answer.status_code == 400
+    assert "'/keep_alive' is 'soon'" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("v1/chat/completions", CHAT),
+        ("v1/completions", {"prompt": "Hi", "max_tokens": 1}),
+        ("v1/responses", {"input": "Hi", "max_output_tokens": 1}),
+        ("v1/messages", CHAT),
+        ("v1/embeddings", TEXTS),
+    ],
+)
+def test_answers_name_the_model_that_was_asked_for(client: TestClient, path: str, body: dict[str, Any]) -> None:
+    asked = BGE if path == "v1/embeddings" else GLM
+    assert client.post(BASE + path, json={"model": asked} | body).json()["model"] == asked
+    if path == "v1/embeddings":
+        return
+    text = client.post(BASE + path, json={"model": asked, "stream": True} | body).text
+    assert f'"model":"{asked}"' in text
+    assert GENERATION not in text
+
+
+def test_errors_have_the_form_of_their_api(client: TestClient) -> None:
+    def said(method: str, path: str) -> tuple[int, Any]:
+        answer = client.request(method, f"{BASE}v1/{path}")
+        return answer.status_code, answer.json()
+
+    status, body = said("GET", "messages")
+    assert (status, body["type"], body["error"]["type"]) == (405, "error", "invalid_request_error")
+    status, body = said("GET", "messages/batches")
+    assert (status, body["type"], body["error"]["type"]) == (404, "error", "not_found_error")
+    status, body = said("GET", "responses/resp_1/input_items")
+    assert (status, set(body), body["error"]["code"]) == (404, {"error"}, "no_route")
+    for method, path in (("GET", "files"), ("GET", "models/@edge/none"), ("GET", "chat/completions")):
+        status, body = said(method, path)
+        assert body["errors"][0]["message"] == body["error"]["message"] != ""
+        assert body["error"]["errors"] == body["errors"]
+    assert "error" not in client.get(f"{BASE}nothing").json()
+
+
+def test_a_stand_in_compares_and_embeds_as_the_model_it_stands_for(client: TestClient) -> None:
+    contexts = [{"text": "The sky is blue."}, {"text": "You get your money back."}]
+    response = run(client, BGE, {"query": "Can I have a refund?", "contexts": contexts})["response"]
+    assert [each["id"] for each in response] == [1, 0]
+    assert 1 >= response[0]["score"] > response[1]["score"]
+    embedded = run(client, BGE, {"contexts": contexts})
+    assert (embedded["shape"], len(embedded["response"])) == ([2, 384], 2)
+    long = {"text": "word " * 1000}
+    assert error(client, f"run/{BGE}", json=long)[:2] == (400, 3030)
+    assert run(client, BGE, long | {"truncate_inputs": True})["shape"] == [1, 384]
+    assert run(client, QWEN, {"queries": ["a", "b"], "documents": "c"})["shape"] == [3, 384]
+    assert "not taken" in error(client, f"run/{EMBEDDING}", json={"query": "a", "contexts": contexts})[2]
+
+
+def test_streams_have_the_content_type_of_workers_ai(client: TestClient) -> None:
+    for path, body in ((f"run/{GENERATION}", BRIEF), ("v1/messages", {"model": GENERATION} | CHAT)):
+        answer = client.post(BASE + path, json=body | {"stream": True})
+        assert answer.headers["content-type"] == "text/event-stream"
 
 
 def test_what_was_cut_is_told(client: TestClient) -> None:
@@ -174,6 +273,7 @@ def test_a_tool_that_has_to_be_called(client: TestClient, model: str, stream: bo
         ("run/@cf/x/y", {"json": {"prompt": "a"}}, (400, 5007, "No such model @cf/x/y or task")),
         ("run/@cf%2Fx%2Fy", {"json": {"prompt": "a"}}, (400, 5007, "No such model @cf/x/y or task")),
         ("run/@cf/openai/whisper", {"json": {"audio": [1]}}, (400, 5007, "No such model @cf/openai/whisper or task")),
+        ("run/@cf/openai/whisper", {"content": b"RIFF"}, (400, 5007, "No such model @cf/openai/whisper or task")),
         ("run/nonsense", {"json": {"prompt": "a"}}, (404, 3042, "Invalid model ID")),
         ("run/a%20b/c", {"json": {"prompt": "a"}}, (404, 3042, "Invalid model ID")),
         ("run/", {"json": {"prompt": "a"}}, (404, 7000, "No route for that URI")),
@@ -206,9 +306,10 @@ def test_a_busy_model_refuses_who_does_not_wait(client: TestClient) -> None:
     limits = client.app.app.state.runtime.ai.limits  # type: ignore[attr-defined]
     slots, limits._slots = limits._slots, 0
     try:
-        answer = client.post(f"{BASE}run/{GENERATION}", json=BRIEF | {"options": {"rejectIfBusy": True}})
-        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (429, 3040)
-        assert int(answer.headers["retry-after"]) >= 1
+        for model, inputs in ((GENERATION, BRIEF), (OSS, {"input": "Hi"})):
+            answer = client.post(f"{BASE}run/{model}", json=inputs | {"options": {"rejectIfBusy": True}})
+            assert (answer.status_code, answer.json()["errors"][0]["code"]) == (429, 3040)
+            assert int(answer.headers["retry-after"]) >= 1
         assert client.post(f"{BASE}run/{GENERATION}", json=BRIEF | {"options": {}}).status_code == 200
     finally:
         limits._slots = slots
@@ -236,8 +337,10 @@ def test_a_batch(client: TestClient, model: str, requests: list[dict[str, Any]])
     assert good["result"] == json.loads(json.dumps(good["result"]))
     assert (bad["id"], bad["success"], bad["errors"][0]["code"]) == (1, False, 5006)
     assert set(found["usage"]) == {"prompt_tokens", "completion_tokens", "total_tokens"}
-    unknown = error(client, f"run/{model}", json={"request_id": "x"}, params={"queueRequest": "true"})
-    assert unknown[0] == 404
+    assert run(client, model, {"request_id": queued["request_id"]}) == found, "the binding polls without the query"
+    for query in ({"queueRequest": "true"}, {}):
+        unknown = error(client, f"run/{model}", json={"request_id": "x"}, params=query)
+        assert unknown[0] == 404
 
 
 def test_the_catalog(client: TestClient) -> None:

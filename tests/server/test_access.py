@@ -71,9 +71,26 @@ def test_a_token_of_the_user_is_wanted_everywhere(local_with_token: TestClient, 
     for path in (INDEXES, "/edge/status"):
         assert local_with_token.get(path).status_code == 401
         for token in ("secret", runtime.token):
-            for headers in ({"authorization": f"Bearer {token}"}, {"x-api-key": token}):
+            for headers in (
+                {"authorization": f"Bearer {token}"},
+                {"authorization": f"bearer {token}"},
+                {"x-api-key": token},
+                {"x-auth-key": token, "x-auth-email": "somebody@example.com"},
+            ):
                 assert local_with_token.get(path, headers=headers).status_code == 200
         assert local_with_token.get(path, headers={"x-api-key": "wrong"}).status_code == 401
+
+
+def test_a_refusal_has_the_form_of_the_api_that_was_called(local_with_token: TestClient) -> None:
+    base = "/client/v4/accounts/a/ai/v1"
+    said = local_with_token.post(f"{base}/messages", json={})
+    assert (said.status_code, said.json()["error"]["type"]) == (401, "authentication_error")
+    assert said.json()["type"] == "error"
+    said = local_with_token.post(f"{base}/responses", json={})
+    assert (said.status_code, said.json()["error"]["code"]) == (401, "invalid_api_key")
+    said = local_with_token.post(f"{base}/chat/completions", json={}).json()
+    assert said["errors"][0]["code"] == 10000
+    assert said["error"]["message"] == said["errors"][0]["message"]
 
 
 def test_on_other_addresses_any_host_may_be_named_but_not_without_the_token(public: TestClient) -> None:

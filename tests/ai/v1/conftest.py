@@ -14,8 +14,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
+from edgecli.ai.v1.failures import refused
 from edgecli.ai.v1.routes import routes
-from edgecli.envelope import failure
 from edgecli.errors import EdgeError
 from tests.ai.v1.recorded import RecordedService
 from tests.server.conftest import Server
@@ -30,11 +30,11 @@ def service() -> RecordedService:
 
 @pytest.fixture
 def transport(service: RecordedService) -> httpx2.ASGITransport:
-    async def refused(request: Request, error: Exception) -> Response:
+    async def refuse(request: Request, error: Exception) -> Response:
         assert isinstance(error, EdgeError)
-        return failure(error, path=request.url.path)
+        return refused(error, request.url.path)
 
-    app = Starlette(routes=routes(), exception_handlers={EdgeError: refused})
+    app = Starlette(routes=routes(), exception_handlers={EdgeError: refuse})
     app.state.runtime = SimpleNamespace(ai=service)
     return httpx2.ASGITransport(app)
 

@@ -77,6 +77,8 @@ class RecordedService:
         self.settings = Settings()
         self.answers: list[Sequence[Piece | EdgeError]] = []
         self.asked: list[GenerationRequest] = []
+        self.keep_alive: float | None = None
+        """What the last call said of how long the model stays."""
         self.closed = 0
         self._catalog = Catalog.load()
 
@@ -89,9 +91,12 @@ class RecordedService:
     def spec(self, model: str) -> ModelSpec:
         return self._catalog.resolve(model)
 
-    async def generate(self, model: str, request: GenerationRequest) -> AsyncGenerator[Piece]:
+    async def generate(
+        self, model: str, request: GenerationRequest, *, keep_alive: float | None = None
+    ) -> AsyncGenerator[Piece]:
         self.spec(model)
         self.asked.append(request)
+        self.keep_alive = keep_alive
         try:
             async for piece in replay(self.answers.pop(0)):
                 yield piece
@@ -102,10 +107,13 @@ class RecordedService:
         del model
         return sum(len(str(message["content"]).split()) for message in request.messages or ())
 
-    async def embed(self, model: str, texts: Sequence[str], pooling: str | None = None) -> Any:
+    async def embed(
+        self, model: str, texts: Sequence[str], pooling: str | None = None, *, keep_alive: float | None = None
+    ) -> Any:
         import numpy as np
 
         del pooling
+        self.keep_alive = keep_alive
         size = self.spec(model).dimensions or 4
         return np.stack([np.arange(1, size + 1, dtype=np.float32) * len(text) for text in texts])
 

@@ -227,19 +227,17 @@ def test_errors_are_the_classes_of_the_client(openai_client: openai.AsyncOpenAI,
     async def scene() -> None:
         with pytest.raises(openai.BadRequestError) as bad:
             await ask(temperature=9)
-        assert bad.value.body == {
+        body = bad.value.response.json()
+        message = "AiError: Bad input: Error: '/temperature' is 9: input should be less than or equal to 5"
+        assert body == {
             "result": {},
             "success": False,
-            "errors": [
-                {
-                    "code": 5006,
-                    "message": "AiError: Bad input: Error: '/temperature' is 9: "
-                    "input should be less than or equal to 5",
-                    "edge": envelope(bad.value)["edge"],
-                }
-            ],
+            "errors": [{"code": 5006, "message": message, "edge": envelope(bad.value)["edge"]}],
             "messages": [],
+            "error": body["error"],
         }
+        assert message in str(bad.value)
+        assert (bad.value.code, bad.value.type) == ("invalid_prompt", "invalid_request_error")
         with pytest.raises(openai.BadRequestError) as unknown:
             await ask(model="@edge/none")
         assert envelope(unknown.value)["code"] == 5007

@@ -15,7 +15,7 @@ from edgecli.ai.engines.generation import Constraint, GenerationRequest, Piece, 
 from edgecli.ai.v1.responses.memory import ResponseMemory
 from edgecli.ai.v1.responses.reading import ResponseCall, read_input
 from edgecli.ai.v1.responses.writing import ResponseWriter, stream
-from edgecli.errors import EngineError, LimitError, UsageError
+from edgecli.errors import EngineError, LimitError, NotFoundError, UsageError
 from tests.ai.v1.recorded import (
     CALL_CUT_SHORT,
     CALLS,
@@ -229,13 +229,30 @@ def test_log_probabilities() -> None:
 
 def test_memory_is_bounded_and_keeps_what_is_used() -> None:
     memory = ResponseMemory(2)
-    memory.keep("a", HI)
-    memory.keep("b", HI)
+    memory.keep({"id": "a"}, HI)
+    memory.keep({"id": "b"}, HI)
     assert memory.conversation("a") == tuple(HI)
-    memory.keep("c", HI)
+    memory.keep({"id": "c"}, HI)
     with pytest.raises(UsageError, match="'b'"):
         memory.conversation("b")
     assert memory.conversation("a") == tuple(HI)
+    memory.forget("c")
+    memory.keep({"id": "d"}, HI)
+    assert memory.response("a") == {"id": "a"}
+
+
+def test_memory_is_bounded_in_bytes() -> None:
+    memory = ResponseMemory(max_bytes=1000)
+    for name in "abcd":
+        memory.keep({"id": name, "instructions": "x" * 400}, HI)
+    for name in "ab":
+        with pytest.raises(NotFoundError, match=f"'{name}'"):
+            memory.response(name)
+    assert memory.response("c") and memory.response("d")
+    memory.keep({"id": "long", "instructions": "x" * 2000}, HI)
+    for name in ("d", "long"):
+        with pytest.raises(NotFoundError):
+            memory.response(name)
 
 
 def test_a_conversation_goes_on(openai_client: openai.AsyncOpenAI, service: RecordedService) -> None:
@@ -262,6 +279,31 @@ def test_a_conversation_goes_on(openai_client: openai.AsyncOpenAI, service: Reco
             for text in ("one branch", "another"):
                 await create(model=MODEL, input=text, previous_response_id=first.id)
         assert [len(each.messages or ()) for each in service.asked] == [3, 3]
+
+    asyncio.run(scene())
+
+
+def test_a_response_is_read_again_and_forgotten(openai_client: openai.AsyncOpenAI, service: RecordedService) -> None:
+    async def scene() -> None:
+        responses = openai_client.responses
+        with service.giving(CALLS, TEXT, TEXT):
+            first = await responses.create(model=MODEL, input="Hi", tools=TOOLS)  # type: ignore[arg-type]
+            events = [event async for event in await responses.create(model=MODEL, input="Hi", stream=True)]
+            unkept = await responses.create(model=MODEL, input="Hi", store=False)
+        assert await responses.retrieve(first.id) == first
+        last = events[-1]
+        assert last.type == "response.completed"
+        assert await responses.retrieve(last.response.id) == last.response
+        await responses.delete(first.id)
+        assert unkept.store is False  # type: ignore[attr-defined]
+        for gone in (first.id, unkept.id, "resp_none"):
+            with pytest.raises(openai.NotFoundError, match=f"Response with id '{gone}' not found"):
+                await responses.retrieve(gone)
+            with pytest.raises(openai.NotFoundError) as missing:
+                await responses.delete(gone)
+            assert (missing.value.code, missing.value.type) == ("response_not_found", "not_found_error")
+        with pytest.raises(openai.BadRequestError, match="`stream` is not taken"):
+            await responses.retrieve(last.response.id, stream=True)
 
     asyncio.run(scene())
 

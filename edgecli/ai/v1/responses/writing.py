@@ -71,7 +71,7 @@ class ResponseWriter:
     def fail(self, error: EdgeError) -> Iterator[Event]:
         """Yield the events that end a response whose model failed."""
         said = openai_error(error)["error"]
-        yield self._event("error", code=said["code"], message=said["message"], param=None)
+        yield self._event("error", code=said["code"], message=said["message"], param=None, edge=said["edge"])
         failed = self.response("failed") | {"error": {"code": "server_error", "message": said["message"]}}
         yield self._event("response.failed", response=failed)
 
@@ -166,10 +166,10 @@ class ResponseWriter:
             "user": None,
         } | self._answer.notes()
 
-    def keep_in(self, memory: ResponseMemory) -> None:
-        """Let a following request continue the conversation, the answer included."""
+    def keep_in(self, memory: ResponseMemory, response: dict[str, Any]) -> None:
+        """Let a client read the finished response again, and continue its conversation, the answer included."""
         if self._call.body.store:
-            memory.keep(self.id, [*self._call.conversation, *_spoken(self._answer)])
+            memory.keep(response, [*self._call.conversation, *_spoken(self._answer)])
 
 
 def _text(text: str, logprobs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -227,6 +227,7 @@ async def stream(
                     yield event
             for event in writer.write(piece):
                 yield event
-    writer.keep_in(memory)
     for event in writer.end():
+        if "response" in event:  # kept before it is told: the client may ask at once
+            writer.keep_in(memory, event["response"])
         yield event
