@@ -9,11 +9,11 @@ from contextlib import aclosing
 from typing import Any
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from edgecli.errors import EdgeError
+from edgecli.errors import EdgeError, UsageError
 
 log = logging.getLogger("edgecli.server")
 
@@ -173,25 +173,32 @@ def unexpected(error: Exception) -> EdgeError:
     )
 
 
+async def _read_body(request: Request, limit: int) -> bytearray:
+    body = bytearray()
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > limit:
+                raise UsageError(
+                    f"The request body is larger than {limit} bytes.",
+                    hint="Send it in several smaller requests.",
+                    code="too_large",
+                    cf_code=3006,
+                    status=413,
+                )
+    except ClientDisconnect as error:
+        said = "AiError: Aborted: the client went away before its request was whole."
+        raise UsageError(said, code="client_gone", cf_code=3008, status=CLIENT_GONE) from error
+    return body
+
+
 async def read_json(request: Request, *, limit: int = 100 * 1024 * 1024, required: bool = False) -> Any:
     """Read a JSON body whatever its declared type, as clients of Workers AI send it; empty means `{}`.
 
     Raises UsageError if the body is no JSON or larger than `limit` bytes; if it is `required` and empty, with
-    cf_code 3003.
+    cf_code 3003; if the client goes away before the body is whole, with cf_code 3008.
     """
-    from edgecli.errors import UsageError
-
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > limit:
-            raise UsageError(
-                f"The request body is larger than {limit} bytes.",
-                hint="Send it in several smaller requests.",
-                code="too_large",
-                cf_code=3006,
-                status=413,
-            )
+    body = await _read_body(request, limit)
     if not body.strip():
         if required:
             raise UsageError(

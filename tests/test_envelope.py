@@ -10,8 +10,8 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from edgecli.envelope import CLIENT_GONE, failure, ok, sse, while_connected
-from edgecli.errors import LimitError, NotFoundError
+from edgecli.envelope import CLIENT_GONE, failure, ok, read_json, sse, while_connected
+from edgecli.errors import LimitError, NotFoundError, UsageError
 
 
 class Client:
@@ -108,3 +108,12 @@ def test_a_request_that_took_too_long_is_not_sent_again_by_clients() -> None:
     assert failure(LimitError("slow", status=408)).headers["x-should-retry"] == "false"
     busy = failure(LimitError("busy")).headers
     assert (busy["retry-after"], "x-should-retry" in busy) == ("1", False)
+
+
+def test_a_client_that_leaves_while_it_sends_is_no_fault() -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    with pytest.raises(UsageError) as caught:
+        asyncio.run(read_json(Request({"type": "http"}, receive)))
+    assert (caught.value.status, caught.value.cf_code) == (CLIENT_GONE, 3008)
