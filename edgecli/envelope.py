@@ -42,12 +42,14 @@ def ok(
 
 def failure(error: EdgeError, *, path: str = "") -> Response:
     """Wrap an error in the envelope of failure; Workers AI's failing `result` is `{}`, the others' is null."""
-    body = {
+    body: dict[str, Any] = {
         "result": {} if "/ai/" in path else None,
         "success": False,
         "errors": [error.to_dict()],
         "messages": [],
     }
+    if "/v1/" in path:  # OpenAI's client shows no more of an error than this
+        body["message"] = error.message + (f"\nhint: {error.hint}" if error.hint else "")
     return refusal(error, body)
 
 

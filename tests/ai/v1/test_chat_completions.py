@@ -239,8 +239,10 @@ def test_errors_are_the_classes_of_the_client(openai_client: openai.AsyncOpenAI,
                 }
             ],
             "messages": [],
+            "message": envelope(bad.value)["message"] + "\nhint: " + envelope(bad.value)["edge"]["hint"],
         }
-        with pytest.raises(openai.BadRequestError) as unknown:
+        assert "'/temperature' is 9: input should be less than or equal to 5" in str(bad.value)
+        with pytest.raises(openai.BadRequestError, match=r"No such model @edge/none or task\nhint: ") as unknown:
             await ask(model="@edge/none")
         assert envelope(unknown.value)["code"] == 5007
         for stream in (False, True):
