@@ -7,6 +7,7 @@ here once, and a command reads them through `common()`.
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import signal
 import sys
@@ -22,7 +23,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from edgecli import stdio
 from edgecli.errors import EdgeError, ExitCode, UsageError, did_you_mean
-from edgecli.outline import COMMON_OPTIONS
+from edgecli.outline import COMMANDS, COMMON_OPTIONS, FAMILIAR
 
 if TYPE_CHECKING:
     from edgecli.client import Client
@@ -140,6 +141,13 @@ def _common_options() -> list[TyperOption]:
     return options
 
 
+def finite(value: float | None) -> float | None:
+    """Refuse NaN and infinity, which JSON cannot carry, as an option's value."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number.")
+    return value
+
+
 class EdgeCommand(TyperCommand):
     """A command that also takes the common options."""
 
@@ -186,9 +194,12 @@ class EdgeGroup(TyperGroup):
         name = args[0]
         if name not in self.list_commands(ctx) and not name.startswith("-"):
             known = [entry for entry in self.list_commands(ctx) if not entry.startswith("_")]
+            hint = did_you_mean(name, known) or f"`{ctx.command_path} --help` lists the commands."
+            if elsewhere := FAMILIAR.get(name) if ctx.parent is None else name if name in COMMANDS else None:
+                hint = f"That is `edgecli {elsewhere}`."
             raise UsageError(
                 f"`{ctx.command_path}` has no command `{name}`.",
-                hint=did_you_mean(name, known) or f"`{ctx.command_path} --help` lists the commands.",
+                hint=hint,
                 code="no_such_command",
             )
         return super().resolve_command(ctx, args)

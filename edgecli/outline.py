@@ -25,6 +25,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("edgecli.doctor.commands:doctor", "Say what works on this machine and what does not."),
 }
 
+# What similar tools call it -> what it is called here.
+FAMILIAR = {
+    "dev": "serve",
+    "generate": "ai run",
+    "list": "models list",
+    "ls": "models list",
+    "pull": "models pull",
+    "run": "ai run",
+    "stop": "models unload",
+}
+
 # Flags, metavar, help: what every command takes, before or after its name.
 COMMON_OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("--cwd", "DIR", "Run as if started in DIR."),

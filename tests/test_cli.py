@@ -37,6 +37,16 @@ def test_an_unknown_command_names_the_nearest(edgecli: Run) -> None:
     assert "hint: Did you mean `vectorize`?" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("called", "meant"),
+    [(("dev",), "serve"), (("run", "hi"), "ai run"), (("pull",), "models pull"), (("ai", "chat"), "chat")],
+)
+def test_a_name_from_elsewhere_leads_to_ours(edgecli: Run, called: tuple[str, ...], meant: str) -> None:
+    done = edgecli(*called)
+    assert done.returncode == 2
+    assert f"hint: That is `edgecli {meant}`." in done.stderr
+
+
 def test_an_unknown_option_is_wrong_usage(edgecli: Run) -> None:
     done = edgecli("query", "x", "--topk", "3")
     assert done.returncode == 2

@@ -13,7 +13,7 @@ from edgecli import console
 from edgecli.ai import display
 from edgecli.ai.given import read_object, read_stdin
 from edgecli.ai.wire import usage_of
-from edgecli.cli import EdgeTyper, common
+from edgecli.cli import EdgeTyper, common, finite
 from edgecli.errors import UsageError
 
 app = EdgeTyper(help="Run models, and look through the catalog, as Workers AI has it.")
@@ -31,9 +31,13 @@ def run(
         str | None, typer.Option("--input", metavar="JSON|@FILE|-", help="Inputs as the API takes them.")
     ] = None,
     system: Annotated[str | None, typer.Option(help="Instructions to a text generation model.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Longest answer in tokens.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="Randomness, 0 to 5; 0 is none.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens of this share.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Longest answer in tokens; else 256, or the project's.")
+    ] = None,
+    temperature: Annotated[float | None, typer.Option(callback=finite, help="Randomness, 0 to 5; 0 is none.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(callback=finite, help="Draw from the likeliest tokens of this share.")
+    ] = None,
     top_k: Annotated[int | None, typer.Option(help="Draw from this many of the likeliest tokens.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same answer.")] = None,
     json_schema: Annotated[
@@ -42,7 +46,9 @@ def run(
     lora: Annotated[str | None, typer.Option(help="A LoRA adapter to lay over the model.")] = None,
     stream: Annotated[
         bool | None,
-        typer.Option("--stream/--no-stream", help="Show text as it comes. [default: unless --json or --json-schema]"),
+        typer.Option(
+            "--stream/--no-stream", help="Show text as it comes; not with --json or --json-schema, unless asked."
+        ),
     ] = None,
 ) -> None:
     """Run a model on a prompt or on JSON inputs.
@@ -117,13 +123,18 @@ def _inputs(prompt: str | None, given: str | None, system: str | None, *, genera
     inputs = read_object(given, "--input") if given is not None else {}
     if prompt == "-" or (prompt is None and given is None and not sys.stdin.isatty()):
         prompt = read_stdin()
-    if prompt is None and given is None:
-        raise UsageError("There is no prompt.", hint='Give one: `edgecli ai run MODEL "…"`, or --input with JSON.')
+    if not prompt and given is None:
+        raise UsageError(
+            "There is no prompt." if prompt is None else "The prompt is empty.",
+            hint='Give one: `edgecli ai run MODEL "…"`, by a pipe, or --input with JSON.',
+        )
+    if prompt is not None and (twice := next((key for key in ("prompt", "text") if key in inputs), None)):
+        raise UsageError(f"The prompt is given twice, also as `{twice}` of --input.", hint="Give one of the two.")
     if not generates:
         return inputs if prompt is None else inputs | {"text": prompt}
-    if system is not None:
-        earlier = inputs.pop("messages", [])
-        asked = prompt if prompt is not None else inputs.pop("prompt", None)
-        last = [] if asked is None else [{"role": "user", "content": asked}]
-        return inputs | {"messages": [{"role": "system", "content": system}, *earlier, *last]}
-    return inputs if prompt is None else inputs | {"prompt": prompt}
+    asked = prompt if prompt is not None else inputs.pop("prompt", None)
+    if system is None and "messages" not in inputs:
+        return inputs if asked is None else inputs | {"prompt": asked}
+    first = [] if system is None else [{"role": "system", "content": system}]
+    last = [] if asked is None else [{"role": "user", "content": asked}]
+    return inputs | {"messages": [*first, *inputs.get("messages", []), *last]}

@@ -34,19 +34,21 @@ def follow_answer(events: Iterator[dict[str, Any]], timer: Timer, *, as_json: bo
     usage: dict[str, Any] | None = None
     calls: list[dict[str, Any]] = []
     last = "\n"
-    for event in events:
-        timer.mark()
-        usage = usage_of(event) or usage
-        if as_json:
-            console.print_ndjson(event)
-            continue
-        tell_of_changes(event)
-        add_calls(calls, calls_of_event(event))
-        if text := text_of_event(event):
-            console.write(text)
-            last = text
-    if not as_json and not last.endswith("\n"):
-        console.write("\n")
+    try:
+        for event in events:
+            timer.mark()
+            usage = usage_of(event) or usage
+            if as_json:
+                console.print_ndjson(event)
+                continue
+            tell_of_changes(event)
+            add_calls(calls, calls_of_event(event))
+            if text := text_of_event(event):
+                console.write(text)
+                last = text
+    finally:  # an error or Ctrl-C begins on a line of its own
+        if not last.endswith("\n"):
+            console.write("\n")
     for call in calls:
         console.print_ndjson({"name": call["name"], "arguments": _parsed(call["arguments"])})
     return usage

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from edgecli import console
-from edgecli.cli import common
+from edgecli.cli import common, finite
 
 
 def chat(
@@ -23,7 +23,9 @@ def chat(
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Longest answer, in tokens.")] = None,
     temperature: Annotated[
         float | None,
-        typer.Option("--temperature", "-t", min=0, max=5, help="Randomness; 0 always answers the same."),
+        typer.Option(
+            "--temperature", "-t", min=0, max=5, callback=finite, help="Randomness; 0 answers always the same."
+        ),
     ] = None,
 ) -> None:
     """Talk to a model, with an index behind it if you like.

@@ -40,6 +40,8 @@ def start_chat(
     )
     lookup = Lookup(client, {binding.binding: binding.index_name for binding in project.vectorize})
     with ended_by_sigterm():
+        if model is not None:
+            lookup.find_model(model)
         if not terminal:
             from edgecli.chat.pipe import run_pipe
 
@@ -47,8 +49,6 @@ def start_chat(
             return
         from edgecli.chat.repl import Repl
 
-        if model is not None:
-            lookup.find_model(model)
         if index is not None:
             session.index = lookup.find_index(index)
         Repl(client, session, lookup).run()

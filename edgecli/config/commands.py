@@ -17,10 +17,13 @@ app = EdgeTyper(help="Check and show the configuration.")
 def check() -> None:
     """Check wrangler.toml or wrangler.jsonc, and say what is wrong where."""
     from edgecli.config.project import load_project
+    from edgecli.models.catalog import Catalog
 
     call = common()
     try:
         project = load_project(cwd=call.cwd, config=call.config, env=call.env)
+        origin = project.config_path.name if project.config_path else "project"
+        Catalog.load(project.settings.models, origin=origin, folder=project.root).check()
     except ConfigError as error:
         _report_failure(error, as_json=call.json, env=call.env)
         raise

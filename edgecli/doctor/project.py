@@ -79,6 +79,7 @@ def models(project: Project) -> list[Check]:
 
     try:
         service = ModelsService.for_project(project)
+        service.catalog.check()
         specs = service.required(project)
     except EdgeError as error:
         return [_model_problem(project, "models", error, error.hint)]

@@ -111,6 +111,18 @@ class Catalog:
         """Return the model of this id itself, whatever stands in for it. Raises as `resolve` does."""
         return self._own(model_id, asked=model_id)
 
+    def check(self) -> None:
+        """Resolve each model of the project. Raises ConfigError for the first that is wrong."""
+        for model_id in self._overrides:
+            try:
+                self.resolve(model_id)
+            except NotFoundError as error:
+                raise ConfigError(
+                    f'[edgecli.models."{model_id}"] in {self._origin}: {error.message}.',
+                    hint=error.hint,
+                    code="model_definition",
+                ) from error
+
     def list(self, task: str | None = None) -> list[ModelSpec]:
         """Return all models, stand-ins applied; of one task if given (`text-embeddings`)."""
         wanted = None if task is None else task_of(task)

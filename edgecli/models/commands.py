@@ -47,8 +47,7 @@ def show(model: ModelArgument) -> None:
 def pull(models: ModelsArgument = None, offline: OfflineOption = False) -> None:
     """Download models, verify them, and keep them for all projects.
 
-    Without ids: the models that this project's configuration names. A download that was cut goes on where it
-    was; one that is there already costs nothing.
+    Without ids: the models that the project's configuration names. A download that was cut goes on where it was.
     """
     body = {"models": models or None, "offline": offline}
     events = common().client(project=False).events("POST", "/edge/models/pull", json=body)

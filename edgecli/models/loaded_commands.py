@@ -37,7 +37,9 @@ def load(model: Model, keep_alive: KeepAlive = None) -> None:
     if common().json:
         console.print_json(facts)
     else:
-        console.success(f"{facts['name']} is loaded: {_device(facts)}.")
+        # Without a time to stay, it has left again.
+        stays = f"stays {_until(facts['until'])}" if facts.get("until") != 0 else "leaves at once"
+        console.success(f"{facts['name']} is loaded: {_device(facts)}, {stays}.")
 
 
 def unload(model: Model) -> None:

@@ -79,8 +79,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         missing = NotFoundError(
             f"No route for `{path}`.",
-            hint="Cloudflare's paths are `/client/v4/accounts/<any id>/ai/run/<model>` and "
-            "`/client/v4/accounts/<any id>/vectorize/v2/indexes`.",
+            hint="Below `/client/v4/accounts/<any id>` lie `/ai/run/<model>`, `/ai/v1` for clients of OpenAI "
+            "(`base_url`), `/ai` for those of Anthropic, and `/vectorize/v2/indexes`.",
             code="no_route",
             cf_code=7000,
         )

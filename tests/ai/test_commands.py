@@ -61,6 +61,11 @@ def test_inputs_from_a_file_and_a_stand_in(edgecli: Run, project: Path) -> None:
         ((GENERATION, "--input", "[1]"), 2, "an object is needed"),
         ((GENERATION, "--input", "@missing.json"), 2, "missing.json"),
         ((GENERATION, "hi", "--temperature", "9"), 2, "'/temperature' is 9"),
+        ((GENERATION, "hi", "--temperature", "nan"), 2, "'--temperature': nan is not a finite number"),
+        ((GENERATION, "hi", "--top-p", "-inf"), 2, "'--top-p': -inf is not a finite number"),
+        ((GENERATION, ""), 2, "The prompt is empty."),
+        ((GENERATION, "hi", "--input", '{"prompt": "ho"}'), 2, "given twice, also as `prompt` of --input"),
+        ((EMBEDDING, "hi", "--input", '{"text": "ho"}'), 2, "given twice, also as `text` of --input"),
         ((GENERATION, "hi", "--top-k", "51"), 2, "'/top_k' is 51"),
         ((GENERATION, "hi", "--top-p", "3"), 2, "'/top_p' is 3"),
         ((GENERATION, "hi", "--lora", "mine"), 3, "No such LoRA adapter `mine`"),
@@ -75,6 +80,14 @@ def test_wrong_calls(edgecli: Run, arguments: tuple[str, ...], code: int, said: 
     assert done.returncode == code
     assert said in done.stderr
     assert done.stdout == ""
+
+
+def test_a_prompt_goes_on_with_the_conversation_of_the_input(edgecli: Run) -> None:
+    turns = '{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]}'
+    whole = turns[:-2] + ', {"role": "user", "content": "Name a colour."}]}'
+    said = edgecli("ai", "run", GENERATION, "--input", whole, *BRIEF)
+    done = edgecli("ai", "run", GENERATION, "Name a colour.", "--input", turns, *BRIEF)
+    assert (done.returncode, done.stdout) == (0, said.stdout)
 
 
 @pytest.mark.parametrize("options", [(), ("--no-stream",)])

@@ -122,3 +122,8 @@ def test_other_durations_are_refused(given: Any) -> None:
     with pytest.raises(UsageError, match="no duration") as caught:
         read_keep_alive(given)
     assert caught.value.cf_code == 5006
+
+
+def test_a_time_of_many_years_is_called_too_long() -> None:
+    with pytest.raises(UsageError, match="'300000h', which is more than 1000000000 seconds"):
+        read_keep_alive("300000h")

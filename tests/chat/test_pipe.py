@@ -146,3 +146,11 @@ def test_outside_a_project_an_index_is_refused(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     done = chat("--index", "docs", stdin=b"hi\n")
     assert done.returncode == 4 and b"edgecli init" in done.stderr
+
+
+def test_a_model_that_cannot_chat_is_refused_before_a_turn(talk: Path, far_side: FarSide) -> None:
+    del talk
+    done = chat("--model", "@edge/none", stdin=b"hi\n")
+    assert (done.returncode, done.stdout) == (3, b"")
+    assert "There is no text generation model `@edge/none`." in done.stderr.decode()
+    assert far_side.bodies(RUN) == []

@@ -55,6 +55,23 @@ def test_check_of_a_wrong_file(edgecli: Run, folder: Path) -> None:
     assert [finding["key"] for finding in body["diagnostics"]] == ["name", "foo", "edgecli.rag.top_k"]
 
 
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ('engine = "llama_cpp"', "`task` is missing"),
+        ('task = "Text Generation"', "`engine` is missing"),
+        ('use = "@my/none"', "No such model @my/none"),
+    ],
+)
+def test_check_of_a_model_that_cannot_be(edgecli: Run, folder: Path, entry: str, said: str) -> None:
+    (folder / "wrangler.toml").write_text(f'[edgecli.models."@my/model"]\n{entry}\n', encoding="utf-8")
+    done = edgecli("config", "check")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.startswith(f'error: [edgecli.models."@my/model"] in wrangler.toml: {said}')
+    (finding,) = json.loads(edgecli("config", "check", "--json").stdout)["diagnostics"]
+    assert said in finding["message"]
+
+
 def test_check_of_a_broken_file(edgecli: Run, folder: Path) -> None:
     (folder / "wrangler.jsonc").write_text('{"name" 1}', encoding="utf-8")
     done = edgecli("config", "check")

@@ -58,11 +58,16 @@ def openai_error(error: EdgeError) -> dict[str, Any]:
         code = _OPENAI_CODES.get(error.code, "invalid_prompt" if error.status == 400 else error.code)
         code = "rate_limit_exceeded" if error.status == 429 else code
     edge = error.to_dict()["edge"]
-    return {"error": {"code": code, "message": error.message, "type": kind, "param": None, "edge": edge}}
+    return {"error": {"code": code, "message": _said(error), "type": kind, "param": None, "edge": edge}}
 
 
 def anthropic_error(error: EdgeError) -> dict[str, Any]:
     """Return the error object of `messages`, which is also the `error` event of its streams."""
     kind = _ANTHROPIC_TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")
     edge = error.to_dict()["edge"]
-    return {"type": "error", "error": {"type": kind, "message": error.message, "edge": edge}}
+    return {"type": "error", "error": {"type": kind, "message": _said(error), "edge": edge}}
+
+
+def _said(error: EdgeError) -> str:
+    """The hint goes with the message: the clients show nothing else."""
+    return f"{error.message}\nhint: {error.hint}" if error.hint else error.message
