@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from edgecli.errors import EdgeError
 from edgecli.models.schema import ModelSpec
@@ -62,13 +62,13 @@ class Entry(Generic[LoadedT]):
         return max(0.0, left)
 
 
-class Pool(Generic[LoadedT]):
-    """The models of one kind. Its methods belong to one event loop."""
+class Pool:
+    """The models of all kinds: they share one memory. Its methods belong to one event loop."""
 
     def __init__(self, keep_alive: float) -> None:
         """`keep_alive` is what a model has that does not say otherwise, in seconds; `FOREVER` never unloads."""
         self._keep_alive = keep_alive
-        self._entries: dict[str, Entry[LoadedT]] = {}
+        self._entries: dict[str, Entry[Any]] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def entry(self, spec: ModelSpec, load: Callable[[], Awaitable[LoadedT]]) -> Entry[LoadedT]:
@@ -78,7 +78,7 @@ class Pool(Generic[LoadedT]):
             known = self._entries[spec.id] = Entry(spec, load, self._keep_alive)
         return known
 
-    def loaded(self) -> list[Entry[LoadedT]]:
+    def loaded(self) -> list[Entry[Any]]:
         """Return the models that are loaded."""
         return [entry for entry in self._entries.values() if entry.loaded is not None]
 
@@ -126,13 +126,13 @@ class Pool(Generic[LoadedT]):
         await self._unload(oldest)
         return True
 
-    def _plan_leaving(self, entry: Entry[LoadedT]) -> None:
+    def _plan_leaving(self, entry: Entry[Any]) -> None:
         if entry.users or entry.model is None or entry.keep_alive == FOREVER:
             return
         loop = asyncio.get_running_loop()
         entry.leaving = loop.call_later(entry.keep_alive, self._leave, entry)
 
-    def _leave(self, entry: Entry[LoadedT]) -> None:
+    def _leave(self, entry: Entry[Any]) -> None:
         entry.leaving = None
         if not entry.users:
             task = asyncio.create_task(self._unload(entry))
@@ -147,13 +147,13 @@ class Pool(Generic[LoadedT]):
         await self._unload(entry, forced=True)
         return True
 
-    async def _unload(self, entry: Entry[LoadedT], *, forced: bool = False) -> None:
+    async def _unload(self, entry: Entry[Any], *, forced: bool = False) -> None:
         async with entry.lock:
             if entry.users and not forced:  # somebody came while we waited
                 return
             await self._close(entry)
 
-    async def _close(self, entry: Entry[LoadedT]) -> None:
+    async def _close(self, entry: Entry[Any]) -> None:
         model, entry.model = entry.model, None
         if model is not None:
             await model.close()

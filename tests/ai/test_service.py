@@ -45,7 +45,7 @@ def test_embedding_by_the_api_and_inside(life: Life) -> None:
     assert np.array_equal(result["data"], vectors)
     assert life(life.service.embed(EMBEDDING, ["text"] * 101 + [""])).shape == (102, 384)
     assert life(life.service.run(EMBEDDING, {"text": "x", "pooling": "cls"}))["pooling"] == "cls"
-    engine = life(life.service.embedding_engine(EMBEDDING))
+    engine = life(life.service.embedding_model(EMBEDDING))
     assert life(life.service.count_tokens(EMBEDDING, ["a b"])) == engine.count_tokens(["a b"]) == [2]
     assert life(life.service.count_tokens(GENERATION, [""])) == [0]
 
