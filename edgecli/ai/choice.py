@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from edgecli.config.settings import Settings
 
 
-async def load_generation(spec: ModelSpec, path: Path, settings: Settings, *, verbose: bool) -> GenerationEngine:
-    """Load a text generation model from its folder. Raises EngineError."""
+async def load_generation(
+    spec: ModelSpec, path: Path, settings: Settings, *, whole: bool, verbose: bool
+) -> GenerationEngine:
+    """Load a text generation model from its folder. Raises EngineError, code `out_of_memory` if it must be `whole`."""
     if spec.engine != "llama_cpp":
         raise not_available(spec)
     from edgecli.ai.engines.llama_cpp.options import LoadOptions
@@ -31,12 +33,15 @@ async def load_generation(spec: ModelSpec, path: Path, settings: Settings, *, ve
             gpu_layers=wanted.gpu_layers,
             kv_type=wanted.kv_type,
             threads=wanted.threads or settings.threads,
+            whole=whole,
             verbose=verbose,
         )
     )
 
 
-async def load_embedding(spec: ModelSpec, path: Path, settings: Settings, *, own_process: bool) -> EmbeddingRunner:
+async def load_embedding(
+    spec: ModelSpec, path: Path, settings: Settings, *, whole: bool, own_process: bool
+) -> EmbeddingRunner:
     """Load an embedding model from its folder, in a process of its own or on a thread. Raises EngineError."""
     if spec.engine != "embedding":
         raise not_available(spec)
@@ -50,6 +55,7 @@ async def load_embedding(spec: ModelSpec, path: Path, settings: Settings, *, own
         device=wanted.device,
         threads=settings.threads,
         batch_tokens=wanted.batch_tokens,
+        whole=whole,
     )
     if own_process:
         from edgecli.ai.engines.embedding_process import EmbeddingProcess

@@ -9,6 +9,7 @@ from edgecli.ai.embedding_queue import EmbeddingQueue
 
 if TYPE_CHECKING:
     from edgecli.ai.engines.embedding import EmbeddingFacts, EmbeddingRunner, Vectors
+    from edgecli.ai.engines.free_memory import Memory
 
 
 class EmbeddingHost:
@@ -32,6 +33,11 @@ class EmbeddingHost:
     def alive(self) -> bool:
         """Whether it can still be used."""
         return self._runner.alive
+
+    @property
+    def holds(self) -> frozenset[Memory]:
+        """Where it takes memory. Apple's GPUs share the machine's."""
+        return frozenset[Memory]({"gpu"} if self.facts.device.startswith("cuda") else {"machine"})
 
     async def embed(self, texts: Sequence[str], pooling: str | None) -> Vectors:
         """Return one vector a text, `(n, d)` float32."""

@@ -203,12 +203,13 @@ class AiService:
 
     # The files are looked for at load time: a model that was missing may have been pulled since.
 
-    async def _load_generation(self, spec: ModelSpec) -> GenerationEngine:
-        return await load_generation(spec, self._models.store.get(spec).path, self.settings, verbose=self._verbose)
-
-    async def _load_embedding(self, spec: ModelSpec) -> EmbeddingHost:
+    async def _load_generation(self, spec: ModelSpec, whole: bool) -> GenerationEngine:
         path = self._models.store.get(spec).path
-        return EmbeddingHost(await load_embedding(spec, path, self.settings, own_process=self._serving))
+        return await load_generation(spec, path, self.settings, whole=whole, verbose=self._verbose)
+
+    async def _load_embedding(self, spec: ModelSpec, whole: bool) -> EmbeddingHost:
+        path = self._models.store.get(spec).path
+        return EmbeddingHost(await load_embedding(spec, path, self.settings, whole=whole, own_process=self._serving))
 
     async def close(self) -> None:
         """End all engines, their threads and processes."""

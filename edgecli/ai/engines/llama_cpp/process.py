@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgecli.ai.engines.free_memory import Memory
 from edgecli.ai.engines.generation import EngineFacts, GenerationRequest, Piece
 from edgecli.ai.engines.llama_cpp.options import LoadOptions
 from edgecli.ai.engines.llama_cpp.protocol import facts_from, piece_from
@@ -25,6 +26,12 @@ class LlamaProcess(ModelProcess):
         self = await cls.spawn(Path(options.path).name)
         self.facts = facts_from(await self.load(options))
         return self
+
+    @property
+    def holds(self) -> frozenset[Memory]:
+        """Where it takes memory, beyond some buffers."""
+        layers, total = self.facts.gpu_layers
+        return frozenset[Memory]({"gpu"} if layers == total else {"gpu", "machine"} if layers else {"machine"})
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece]:
         """Yield the answer piece by piece; closing the iterator ends the generation within one step.

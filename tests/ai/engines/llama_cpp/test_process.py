@@ -127,6 +127,15 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_a_model_that_must_be_whole_is_refused_where_it_will_not_fit(generation_folder: Path) -> None:
+    async def main() -> None:
+        with pytest.raises(EngineError, match="does not fit into the memory that is free: machine") as caught:
+            await LlamaProcess.start(replace(options(generation_folder), cells=1 << 40, gpu_layers=0, whole=True))
+        assert (caught.value.code, caught.value.details) == ("out_of_memory", {"lacks": ["machine"]})
+
+    asyncio.run(main())
+
+
 def test_the_process_ends_with_the_one_that_started_it(generation_folder: Path) -> None:
     import subprocess
     import sys
