@@ -81,8 +81,9 @@ def test_closing_waits_for_no_work(embedding_folder: Path) -> None:
         running = asyncio.create_task(model.embed(["word " * 200] * 5000, None))
         await asyncio.sleep(0)
         await model.close()
-        with pytest.raises(EngineError, match="ended with code 0"):
+        with pytest.raises(EngineError, match="was unloaded while it worked") as caught:
             await running
+        assert caught.value.code == "model_unloaded"
 
     life(embedding_folder, work)
 

@@ -44,6 +44,7 @@ class ModelProcess:
         self._waiting: dict[int, asyncio.Queue[Any]] = {}
         self._said: deque[str] = deque(maxlen=12)
         self._death: EngineError | None = None
+        self._closed = False
         self._listening = [asyncio.create_task(self._listen()), asyncio.create_task(self._overhear())]
 
     @classmethod
@@ -144,6 +145,13 @@ class ModelProcess:
             log.info("%s: %s", self._name, text)
 
     def _died(self, code: int) -> EngineError:
+        if self._closed:
+            return EngineError(
+                f"The model `{self._name}` was unloaded while it worked.",
+                hint="Ask again: it is loaded anew.",
+                code="model_unloaded",
+                status=503,
+            )
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         said = list(self._said)
         last = next((line for line in reversed(said) if line.strip()), "")
@@ -157,6 +165,7 @@ class ModelProcess:
 
     async def close(self) -> None:
         """End the process; its memory has been given back when this returns."""
+        self._closed = self._death is None
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
