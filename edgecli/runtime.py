@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 class Runtime:
     """The services of one project, each built when it is first needed."""
 
-    def __init__(self, project: Project, *, verbose: bool = False) -> None:
+    def __init__(self, project: Project, *, verbose: bool = False, serving: bool = False) -> None:
+        """`serving` is for a process that lives long: each model has a process of its own then."""
         self.project = project
         self.settings = project.settings
         self.verbose = verbose
+        self.serving = serving
         self.token = secrets.token_urlsafe(24)
         self.ending = threading.Event()
         """To be set, from any thread, when the call is given up: nothing is waited for any longer."""
@@ -63,7 +65,7 @@ class Runtime:
     def ai(self) -> AiService:
         from edgecli.ai.service import AiService
 
-        return AiService(self.models, self.settings, verbose=self.verbose)
+        return AiService(self.models, self.settings, verbose=self.verbose, serving=self.serving)
 
     @cached_property
     def batches(self) -> BatchQueue:

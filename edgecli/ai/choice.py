@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgecli.ai.engines.hardware import torch_can_use_cuda
 from edgecli.errors import EngineError, UsageError
 from edgecli.models.schema import ModelSpec, Task
 
 if TYPE_CHECKING:
-    from edgecli.ai.engines.embedding import EmbeddingEngine
+    from edgecli.ai.engines.embedding import EmbeddingRunner
     from edgecli.ai.engines.generation import GenerationEngine
     from edgecli.config.settings import Settings
 
-log = logging.getLogger("edgecli.ai")
 
-
-async def load_generation(spec: ModelSpec, path: Path, settings: Settings, *, verbose: bool) -> GenerationEngine:
-    """Load a text generation model from its folder. Raises EngineError."""
+async def load_generation(
+    spec: ModelSpec, path: Path, settings: Settings, *, whole: bool, verbose: bool
+) -> GenerationEngine:
+    """Load a text generation model from its folder. Raises EngineError, code `out_of_memory` if it must be `whole`."""
     if spec.engine != "llama_cpp":
         raise not_available(spec)
     from edgecli.ai.engines.llama_cpp.options import LoadOptions
-    from edgecli.ai.engines.llama_cpp.process import ModelProcess
+    from edgecli.ai.engines.llama_cpp.process import LlamaProcess
 
     wanted = settings.generation
-    return await ModelProcess.start(
+    return await LlamaProcess.start(
         LoadOptions(
             path=str(path),
             context=wanted.context,
@@ -35,53 +33,37 @@ async def load_generation(spec: ModelSpec, path: Path, settings: Settings, *, ve
             gpu_layers=wanted.gpu_layers,
             kv_type=wanted.kv_type,
             threads=wanted.threads or settings.threads,
+            whole=whole,
             verbose=verbose,
         )
     )
 
 
-def load_embedding(spec: ModelSpec, path: Path, settings: Settings) -> EmbeddingEngine:
-    """Load an embedding model from its folder, with the engine that settings and machine ask for.
-
-    Raises EngineError.
-    """
+async def load_embedding(
+    spec: ModelSpec, path: Path, settings: Settings, *, whole: bool, own_process: bool
+) -> EmbeddingRunner:
+    """Load an embedding model from its folder, in a process of its own or on a thread. Raises EngineError."""
     if spec.engine != "embedding":
         raise not_available(spec)
-    wanted = settings.embeddings.engine
-    if wanted == "auto":
-        wanted = "sentence_transformers" if torch_can_use_cuda() else "onnx"
-    if wanted == "sentence_transformers":
-        return _with_torch(spec, path, settings)
-    try:
-        return _with_onnx(spec, path, settings)
-    except EngineError as error:
-        if settings.embeddings.engine != "auto" or error.code not in {"onnx_missing", "module_unsupported"}:
-            raise
-        log.warning("%s It runs on sentence-transformers instead, which starts slower.", error.message)
-        return _with_torch(spec, path, settings)
+    from edgecli.ai.engines.embedding_loading import EmbeddingOptions
 
-
-def _with_onnx(spec: ModelSpec, path: Path, settings: Settings) -> EmbeddingEngine:
-    from edgecli.ai.engines.onnx import OnnxEmbedding
-
-    return OnnxEmbedding(
-        path,
+    wanted = settings.embeddings
+    options = EmbeddingOptions(
+        path=str(path),
+        engine=wanted.engine,
         pooling=spec.pooling,
-        threads=settings.threads or None,
-        batch_tokens=settings.embeddings.batch_tokens,
+        device=wanted.device,
+        threads=settings.threads,
+        batch_tokens=wanted.batch_tokens,
+        whole=whole,
     )
+    if own_process:
+        from edgecli.ai.engines.embedding_process import EmbeddingProcess
 
+        return await EmbeddingProcess.start(options)
+    from edgecli.ai.engines.embedding_thread import EmbeddingThread
 
-def _with_torch(spec: ModelSpec, path: Path, settings: Settings) -> EmbeddingEngine:
-    from edgecli.ai.engines.sentence_transformers import SentenceTransformersEmbedding
-
-    return SentenceTransformersEmbedding(
-        path,
-        pooling=spec.pooling,
-        device=settings.embeddings.device,
-        threads=settings.threads or None,
-        batch_tokens=settings.embeddings.batch_tokens,
-    )
+    return await EmbeddingThread.start(options)
 
 
 def not_available(spec: ModelSpec) -> EngineError:

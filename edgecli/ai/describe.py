@@ -26,10 +26,9 @@ def describe(spec: ModelSpec, entry: Entry[Any] | None) -> dict[str, Any]:
         return facts
     facts |= {"loaded": True, "users": entry.users, "until": entry.until}
     if isinstance(model, EmbeddingHost):
-        if (engine := model.loaded) is not None:
-            facts |= {"engine": engine.name, "device": engine.device}
-            facts |= {"context": engine.max_tokens, "dimensions": engine.dimensions}
-        return facts
+        known = model.facts
+        facts |= {"engine": known.engine, "device": known.device, "context": known.max_tokens}
+        return facts | {"dimensions": known.dimensions, "pid": known.pid}
     known = model.facts
     layers = dict(zip(("gpu", "total"), known.gpu_layers, strict=True))
     facts |= {"engine": known.engine, "device": known.device, "layers": layers, "context": known.context}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgecli.ai.engines.embedding import EmbeddingEngine, Vectors
-    from edgecli.ai.hosting import EngineHost
+    from edgecli.ai.engines.embedding import Vectors
+
+    Embed = Callable[[Sequence[str], str | None], Awaitable[Vectors]]
 
 TURN = 64
 """Texts of one turn in the engine."""
@@ -37,8 +38,10 @@ class _Call:
 class EmbeddingQueue:
     """Callers of one engine. Its methods belong to one event loop."""
 
-    def __init__(self, host: EngineHost[EmbeddingEngine]) -> None:
-        self._host = host
+    def __init__(self, embed: Embed, pooling: str) -> None:
+        """`embed` takes a turn's texts and their pooling; `pooling` is that of calls that name none."""
+        self._embed = embed
+        self._pooling = pooling
         self._calls: deque[_Call] = deque()
         self._working: asyncio.Task[None] | None = None
         self.turns = 0
@@ -47,11 +50,10 @@ class EmbeddingQueue:
 
     async def embed(self, texts: Sequence[str], pooling: str | None) -> Vectors:
         """Return one vector a text, `(n, d)` float32. Cancelling it takes back what has not been computed."""
-        engine = await self._host.engine()
         if not texts:
-            return await self._host.call(lambda loaded: loaded.embed([], pooling=pooling))
+            return await self._embed([], pooling)
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-        call = _Call(texts, order, pooling or engine.pooling, asyncio.get_running_loop().create_future())
+        call = _Call(texts, order, pooling or self._pooling, asyncio.get_running_loop().create_future())
         self._calls.append(call)
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work())
@@ -76,7 +78,7 @@ class EmbeddingQueue:
             texts = [call.texts[index] for call, indices in turn for index in indices]
             pooling = turn[0][0].pooling
             try:
-                vectors = await self._host.call(_embed(texts, pooling))
+                vectors = await self._embed(texts, pooling)
             except Exception as error:
                 for call, _ in turn:
                     self._end(call, error)
@@ -122,7 +124,3 @@ class EmbeddingQueue:
             call.done.set_exception(outcome)
         else:
             call.done.set_result(outcome)
-
-
-def _embed(texts: list[str], pooling: str | None) -> Callable[[EmbeddingEngine], Vectors]:
-    return lambda engine: engine.embed(texts, pooling=pooling)

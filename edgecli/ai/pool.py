@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
+from edgecli.ai.engines.free_memory import Memory
 from edgecli.errors import EdgeError
 from edgecli.models.schema import ModelSpec
 
@@ -27,10 +28,18 @@ class Loaded(Protocol):
         """Whether it can still be used; a process may have ended."""
         ...
 
+    @property
+    def holds(self) -> frozenset[Memory]:
+        """Where it takes memory."""
+        ...
+
     async def close(self) -> None: ...
 
 
 LoadedT = TypeVar("LoadedT", bound=Loaded)
+Load = Callable[[bool], Awaitable[LoadedT]]
+"""Loads a model. With True it raises EdgeError, code `out_of_memory`, where by forecast the model does not fit into the
+memory that is free, or not all of it on the GPU; `details["lacks"]` says where memory is short."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,7 +47,7 @@ class Entry(Generic[LoadedT]):
     """One model, loaded or not."""
 
     spec: ModelSpec
-    load: Callable[[], Awaitable[LoadedT]]
+    load: Load[LoadedT]
     keep_alive: float
     """Seconds to keep it after its last use."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -62,23 +71,23 @@ class Entry(Generic[LoadedT]):
         return max(0.0, left)
 
 
-class Pool(Generic[LoadedT]):
-    """The models of one kind. Its methods belong to one event loop."""
+class Pool:
+    """The models of all kinds: they share one memory. Its methods belong to one event loop."""
 
     def __init__(self, keep_alive: float) -> None:
         """`keep_alive` is what a model has that does not say otherwise, in seconds; `FOREVER` never unloads."""
         self._keep_alive = keep_alive
-        self._entries: dict[str, Entry[LoadedT]] = {}
+        self._entries: dict[str, Entry[Any]] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
-    def entry(self, spec: ModelSpec, load: Callable[[], Awaitable[LoadedT]]) -> Entry[LoadedT]:
+    def entry(self, spec: ModelSpec, load: Load[LoadedT]) -> Entry[LoadedT]:
         """Return the entry of a model, made if it is new; `load` loads it."""
         known = self._entries.get(spec.id)
         if known is None:
             known = self._entries[spec.id] = Entry(spec, load, self._keep_alive)
         return known
 
-    def loaded(self) -> list[Entry[LoadedT]]:
+    def loaded(self) -> list[Entry[Any]]:
         """Return the models that are loaded."""
         return [entry for entry in self._entries.values() if entry.loaded is not None]
 
@@ -109,16 +118,31 @@ class Pool(Generic[LoadedT]):
 
     async def _load(self, entry: Entry[LoadedT]) -> LoadedT:
         """Load it; where memory is short, unload the model that was not used for longest and try again."""
+        whole = bool(self._idle())
         while True:
             try:
-                return await entry.load()
+                return await entry.load(whole)
             except EdgeError as error:
-                if error.code != "out_of_memory" or not await self.make_room():
+                if error.code != "out_of_memory":
                     raise
+                made = await self._make_room(error.details.get("lacks"))
+                if not made and not whole:
+                    raise
+                whole = made and bool(self._idle())
 
-    async def make_room(self) -> bool:
-        """Unload the model that nobody uses and that was not used for longest; tell whether there was one."""
-        idle = [entry for entry in self.loaded() if not entry.users and not entry.lock.locked()]
+    def _idle(self, lacks: Iterable[Memory] | None = None) -> list[Entry[Any]]:
+        """Return the loaded models that nobody uses; those with memory where it is short, if that is known."""
+        return [
+            entry
+            for entry in self._entries.values()
+            if (model := entry.loaded) is not None
+            and not (entry.users or entry.lock.locked())
+            and (lacks is None or not model.holds.isdisjoint(lacks))
+        ]
+
+    async def _make_room(self, lacks: Iterable[Memory] | None) -> bool:
+        """Unload the idle model that was not used for longest; tell whether there was one."""
+        idle = self._idle(lacks)
         if not idle:
             return False
         oldest = min(idle, key=lambda entry: entry.used)
@@ -126,13 +150,13 @@ class Pool(Generic[LoadedT]):
         await self._unload(oldest)
         return True
 
-    def _plan_leaving(self, entry: Entry[LoadedT]) -> None:
+    def _plan_leaving(self, entry: Entry[Any]) -> None:
         if entry.users or entry.model is None or entry.keep_alive == FOREVER:
             return
         loop = asyncio.get_running_loop()
         entry.leaving = loop.call_later(entry.keep_alive, self._leave, entry)
 
-    def _leave(self, entry: Entry[LoadedT]) -> None:
+    def _leave(self, entry: Entry[Any]) -> None:
         entry.leaving = None
         if not entry.users:
             task = asyncio.create_task(self._unload(entry))
@@ -147,13 +171,13 @@ class Pool(Generic[LoadedT]):
         await self._unload(entry, forced=True)
         return True
 
-    async def _unload(self, entry: Entry[LoadedT], *, forced: bool = False) -> None:
+    async def _unload(self, entry: Entry[Any], *, forced: bool = False) -> None:
         async with entry.lock:
             if entry.users and not forced:  # somebody came while we waited
                 return
             await self._close(entry)
 
-    async def _close(self, entry: Entry[LoadedT]) -> None:
+    async def _close(self, entry: Entry[Any]) -> None:
         model, entry.model = entry.model, None
         if model is not None:
             await model.close()

@@ -17,7 +17,7 @@ from edgecli.ai.pool import Entry, Pool
 from edgecli.models.schema import InstalledModel, ModelSpec, Task
 
 if TYPE_CHECKING:
-    from edgecli.ai.engines.embedding import EmbeddingEngine, Vectors
+    from edgecli.ai.engines.embedding import Vectors
     from edgecli.ai.engines.generation import GenerationEngine, GenerationRequest, Piece
     from edgecli.ai.tasks.text_run import Generate, Outcome, TextRun
     from edgecli.config.settings import Settings
@@ -52,12 +52,13 @@ class Models(Protocol):
 class AiService:
     """Run models of one project. Its methods belong to one event loop."""
 
-    def __init__(self, models: Models, settings: Settings, *, verbose: bool = False) -> None:
+    def __init__(self, models: Models, settings: Settings, *, verbose: bool = False, serving: bool = False) -> None:
+        """With `serving` embedding models run in processes of their own, too, which a single command needs not."""
         self._models = models
         self.settings = settings
         self._verbose = verbose
-        self._generation: Pool[GenerationEngine] = Pool(settings.keep_alive)
-        self._embedding: Pool[EmbeddingHost] = Pool(settings.keep_alive)
+        self._serving = serving
+        self._pool = Pool(settings.keep_alive)
         wanted = settings.generation
         self.limits = Limits(slots=wanted.slots, queue=wanted.queue, seconds=wanted.timeout)
 
@@ -104,12 +105,12 @@ class AiService:
         checked = text_embeddings.read_input(inputs, spec.capabilities)
         texts = checked.texts(spec)
         keep_alive = read_keep_alive(checked.keep_alive)
-        async with self._embedding.use(self._embedding_entry(spec), keep_alive) as host:
-            engine = await host.engine()
+        async with self._pool.use(self._embedding_entry(spec), keep_alive) as host:
             if checked.whole:
-                text_embeddings.check_lengths(await asyncio.to_thread(engine.count_tokens, texts), engine.max_tokens)
+                lengths = await asyncio.to_thread(host.count_tokens, texts)
+                text_embeddings.check_lengths(lengths, host.facts.max_tokens)
             vectors = await host.embed(texts, checked.pooling)
-        return checked.result(vectors, checked.pooling or engine.pooling)
+        return checked.result(vectors, checked.pooling or host.facts.pooling)
 
     async def stream(
         self, model: str, inputs: Mapping[str, Any], *, native: bool = True, waiting: bool = True
@@ -136,7 +137,7 @@ class AiService:
         entry = self._generation_entry(self.spec(model))
         with self.limits.place(entry.spec.id, waiting=waiting) as deadline:
             async with (
-                self._generation.use(entry, keep_alive) as engine,
+                self._pool.use(entry, keep_alive) as engine,
                 aclosing(engine.generate(request)) as pieces,
             ):
                 while (piece := await deadline.wait_for(anext(pieces, None))) is not None:
@@ -146,87 +147,77 @@ class AiService:
         self, model: str, texts: Sequence[str], pooling: str | None = None, *, keep_alive: float | None = None
     ) -> Vectors:
         """Return one vector a text, `(n, d)` float32. However many texts; an empty one is allowed."""
-        async with self._embedding.use(self._embedding_entry(self.spec(model)), keep_alive) as host:
+        async with self._pool.use(self._embedding_entry(self.spec(model)), keep_alive) as host:
             return await host.embed(texts, pooling)
 
-    async def embedding_engine(self, model: str) -> EmbeddingEngine:
-        """Return the engine of an embedding model, loaded: for its dimensions, limits and token offsets."""
-        async with self._embedding.use(self._embedding_entry(self.spec(model))) as host:
-            return await host.engine()
+    async def embedding_model(self, model: str) -> EmbeddingHost:
+        """Return an embedding model, loaded: for its dimensions and tokens, which it tells also when it has left."""
+        async with self._pool.use(self._embedding_entry(self.spec(model))) as host:
+            return host
 
     async def count_tokens(self, model: str, texts: Sequence[str]) -> list[int]:
         """Return the length of each text in the tokens of a model of either task."""
         spec = self.spec(model)
         if spec.task is Task.TEXT_EMBEDDINGS:
-            engine = await self.embedding_engine(model)
-            return await asyncio.to_thread(engine.count_tokens, texts)
-        async with self._generation.use(self._generation_entry(spec)) as generation:
+            host = await self.embedding_model(model)
+            return await asyncio.to_thread(host.count_tokens, texts)
+        async with self._pool.use(self._generation_entry(spec)) as generation:
             return await generation.count_tokens(texts)
 
     async def count_prompt(self, model: str, asked: GenerationRequest | Mapping[str, Any]) -> int:
         """Return how many tokens a text generation's prompt has, the chat template's own included."""
         spec = self.spec(model)
         request = self._text_run(spec, asked, native=True).requests[0] if isinstance(asked, Mapping) else asked
-        async with self._generation.use(self._generation_entry(spec)) as engine:
+        async with self._pool.use(self._generation_entry(spec)) as engine:
             return await engine.count_prompt(request)
 
     async def load(self, model: str, *, keep_alive: float | None = None) -> dict[str, Any]:
         """Load a model now and return what `describe` says of it. Raises as `run` does."""
         spec = self.spec(model)
-        if spec.task is Task.TEXT_GENERATION:
-            async with self._generation.use(self._generation_entry(spec), keep_alive):
-                pass
-        else:
-            async with self._embedding.use(self._embedding_entry(spec), keep_alive) as host:
-                await host.engine()
+        entry: Entry[Any] = (
+            self._generation_entry(spec) if spec.task is Task.TEXT_GENERATION else self._embedding_entry(spec)
+        )
+        async with self._pool.use(entry, keep_alive):
+            pass
         return self.describe(model)
 
     async def unload(self, model: str) -> bool:
         """Unload a model, whoever uses it; tell whether it was loaded."""
-        spec = self.spec(model)
-        pool = self._generation if spec.task is Task.TEXT_GENERATION else self._embedding
-        return await pool.unload(spec.id)
+        return await self._pool.unload(self.spec(model).id)
 
     def describe(self, model: str) -> dict[str, Any]:
         """Return what is known of a model: its id, task and engine, and where it runs if it is loaded."""
         spec = self.spec(model)
-        entries = [*self._generation.loaded(), *self._embedding.loaded()]
-        return describe(spec, next((entry for entry in entries if entry.spec.id == spec.id), None))
+        return describe(spec, next((entry for entry in self._pool.loaded() if entry.spec.id == spec.id), None))
 
     async def loaded(self) -> list[dict[str, Any]]:
         """Return what `describe` says of each loaded model, and how busy it is."""
         found: list[dict[str, Any]] = []
-        for entry in self._generation.loaded():
+        for entry in self._pool.loaded():
             facts = describe(entry.spec, entry)
-            if (engine := entry.loaded) is not None:
+            if entry.spec.task is Task.TEXT_GENERATION and (engine := entry.loaded) is not None:
                 facts["activity"] = await engine.statistics()
             found.append(facts)
-        return found + [describe(entry.spec, entry) for entry in self._embedding.loaded()]
+        return found
 
     def _generation_entry(self, spec: ModelSpec) -> Entry[GenerationEngine]:
         check_task(spec, Task.TEXT_GENERATION)
-        return self._generation.entry(spec, partial(self._load_generation, spec))
+        return self._pool.entry(spec, partial(self._load_generation, spec))
 
     def _embedding_entry(self, spec: ModelSpec) -> Entry[EmbeddingHost]:
         check_task(spec, Task.TEXT_EMBEDDINGS)
-        return self._embedding.entry(spec, partial(self._load_embedding, spec))
+        return self._pool.entry(spec, partial(self._load_embedding, spec))
 
     # The files are looked for at load time: a model that was missing may have been pulled since.
 
-    async def _load_generation(self, spec: ModelSpec) -> GenerationEngine:
-        return await load_generation(spec, self._models.store.get(spec).path, self.settings, verbose=self._verbose)
-
-    async def _load_embedding(self, spec: ModelSpec) -> EmbeddingHost:
+    async def _load_generation(self, spec: ModelSpec, whole: bool) -> GenerationEngine:
         path = self._models.store.get(spec).path
-        host = EmbeddingHost(partial(load_embedding, spec, path, self.settings), name=spec.id.rsplit("/", 1)[-1])
-        try:
-            await host.engine()
-        except BaseException:
-            await host.close()
-            raise
-        return host
+        return await load_generation(spec, path, self.settings, whole=whole, verbose=self._verbose)
+
+    async def _load_embedding(self, spec: ModelSpec, whole: bool) -> EmbeddingHost:
+        path = self._models.store.get(spec).path
+        return EmbeddingHost(await load_embedding(spec, path, self.settings, whole=whole, own_process=self._serving))
 
     async def close(self) -> None:
         """End all engines, their threads and processes."""
-        await self._generation.close()
-        await self._embedding.close()
+        await self._pool.close()

@@ -1,7 +1,7 @@
 """Bring documents into an index: read, chunk, embed, write, all at once, in bounded memory.
 
 scan ─> diff with the manifest ─> [read and chunk] ─> queue ─> [embed] ─> queue ─> [write] ─> report
-          (a thread)                                  (engine's thread)     (store's threads)
+          (a thread)                                  (its own process)     (store's threads)
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from edgecli.rag.store import DocumentRow, KnownIndex, RagStore, WrittenDocument
 if TYPE_CHECKING:
     import numpy as np
 
-    from edgecli.ai.engines.embedding import EmbeddingEngine
+    from edgecli.ai.engines.embedding import Tokens
     from edgecli.ai.service import AiService
     from edgecli.config.project import Project
     from edgecli.documents.schema import Chunk, Document
@@ -173,13 +173,12 @@ class IngestService:
             )
 
     async def _check_dimensions(self, name: str, model: str) -> None:
-        engine = await self._ai.embedding_engine(model)
+        width = (await self._ai.embedding_model(model)).dimensions
         index = await self._vectorize.get(name)
-        if index.config.dimensions != engine.dimensions:
+        if index.config.dimensions != width:
             raise UsageError(
-                f"The index `{name}` has {index.config.dimensions} dimensions, "
-                f"but `{model}` makes vectors of {engine.dimensions}.",
-                hint=f"Create an index with `--dimensions={engine.dimensions}`, or choose another `embedding_model`.",
+                f"The index `{name}` has {index.config.dimensions} dimensions, but `{model}` makes vectors of {width}.",
+                hint=f"Create an index with `--dimensions={width}`, or choose another `embedding_model`.",
                 code="wrong_dimensions",
                 cf_code=40012,
             )
@@ -210,7 +209,7 @@ class IngestService:
 
     # What a run needs of the service, one step each.
 
-    def prepare(self, work: Work, engine: EmbeddingEngine) -> Prepared:
+    def prepare(self, work: Work, tokens: Tokens) -> Prepared:
         """Read and chunk one file, in the reading thread."""
         from edgecli.documents.chunk import chunk_document
         from edgecli.documents.read import read_document
@@ -218,16 +217,16 @@ class IngestService:
         ingest = self._settings.ingest
         document = read_document(work.file.path, max_bytes=self._max_bytes)
         chunks = chunk_document(
-            document, tokens=engine, chunk_tokens=ingest.chunk_tokens, overlap_tokens=ingest.chunk_overlap
+            document, tokens=tokens, chunk_tokens=ingest.chunk_tokens, overlap_tokens=ingest.chunk_overlap
         )
         prepared = Prepared(work, document, chunks)
         for chunk in chunks:
             _check_size(_metadata(prepared, chunk), chunk)
         return prepared
 
-    async def engine(self, model: str) -> EmbeddingEngine:
-        """Return the embedding engine, loaded."""
-        return await self._ai.embedding_engine(model)
+    async def tokens(self, model: str) -> Tokens:
+        """Return the embedding model's tokenizer."""
+        return await self._ai.embedding_model(model)
 
     async def embed(self, model: str, texts: Sequence[str]) -> np.ndarray:
         """Return the vectors of passages, `(n, d)` float32.
@@ -417,14 +416,14 @@ class _Run:
             group.create_task(self._write())
 
     async def _read(self) -> None:
-        engine = await self._service.engine(self._model)
+        tokens = await self._service.tokens(self._model)
         loop = asyncio.get_running_loop()
         batch = Batch()
         thread = ThreadPoolExecutor(1, thread_name_prefix="read")
         try:
             for work in self._plan.work:
                 try:
-                    prepared = await loop.run_in_executor(thread, self._service.prepare, work, engine)
+                    prepared = await loop.run_in_executor(thread, self._service.prepare, work, tokens)
                 except EdgeError as error:
                     self._fail(work, error)
                     continue

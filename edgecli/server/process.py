@@ -54,7 +54,7 @@ def run_server(
     running = read_server(StatePaths(project.state_dir))
     from edgecli.runtime import Runtime
 
-    runtime = Runtime(project, verbose=verbose)
+    runtime = Runtime(project, verbose=verbose, serving=True)
     if running is not None:
         runtime.ending.set()  # a server does not give the state back in the seconds that a command would wait
     try:

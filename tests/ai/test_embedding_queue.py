@@ -4,43 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 
 from edgecli.ai.embedding_queue import BULK_SLICE, TURN, EmbeddingQueue
-from edgecli.ai.engines.embedding import EmbeddingEngine
-from edgecli.ai.hosting import EngineHost
 from edgecli.errors import EngineError
 
 
 class Lengths:
-    """An engine whose vectors say how long a text is, and how it was pooled."""
-
-    pooling = "mean"
+    """A model whose vectors say how long a text is, and how it was pooled."""
 
     def __init__(self) -> None:
         self.turns: list[list[str]] = []
 
-    def embed(self, texts: Sequence[str], *, pooling: str | None = None) -> Any:
+    async def embed(self, texts: Sequence[str], pooling: str | None) -> Any:
         if "bad" in texts:
             raise EngineError("broke")
         self.turns.append(list(texts))
+        await asyncio.sleep(0.001)
         rows = [[len(text), 1.0 if pooling == "cls" else 0.0] for text in texts]
         return np.array(rows, dtype=np.float32).reshape(len(texts), 2)
-
-    def close(self) -> None: ...
 
 
 def life(work: Any) -> None:
     async def main() -> None:
         engine = Lengths()
-        host = EngineHost(lambda: engine, name="test")
-        try:
-            await work(EmbeddingQueue(cast("EngineHost[EmbeddingEngine]", host)), engine)
-        finally:
-            await host.close()
+        await work(EmbeddingQueue(engine.embed, "mean"), engine)
 
     asyncio.run(main())
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edgecli.ai.engines.free_memory import Memory, does_not_fit
 from edgecli.ai.keep_alive import read_keep_alive
 from edgecli.ai.pool import FOREVER, Entry, Pool
 from edgecli.errors import EngineError, UsageError
@@ -19,22 +20,29 @@ class Model:
     def __init__(self, name: str) -> None:
         self.name = name
         self.alive = True
+        self.holds: frozenset[Memory] = frozenset({"gpu" if name.startswith("gpu") else "machine"})
 
     async def close(self) -> None:
         self.alive = False
 
 
 class House:
-    """A pool and what it loaded; `room` models fit into memory."""
+    """A pool and what it loaded; `room` models fit into memory, and `gpu_room` of them onto the GPU."""
 
-    def __init__(self, keep_alive: float = FOREVER, room: int = 100) -> None:
-        self.pool: Pool[Model] = Pool(keep_alive)
+    def __init__(self, keep_alive: float = FOREVER, room: int = 100, gpu_room: int = 100) -> None:
+        self.pool = Pool(keep_alive)
         self.room = room
+        self.gpu_room = gpu_room
         self.made: list[Model] = []
+        self.asked: list[tuple[str, bool]] = []
 
     def entry(self, name: str) -> Entry[Model]:
-        async def load() -> Model:
+        async def load(whole: bool) -> Model:
             await asyncio.sleep(0)
+            self.asked.append((name, whole))
+            on_gpu = [model for model in self.made if model.alive and "gpu" in model.holds]
+            if whole and name.startswith("gpu") and len(on_gpu) >= self.gpu_room:
+                raise does_not_fit(name, {"gpu"})
             if sum(model.alive for model in self.made) >= self.room:
                 raise EngineError("no memory", code="out_of_memory")
             self.made.append(Model(name))
@@ -89,6 +97,33 @@ def test_the_one_that_was_not_used_for_longest_makes_room() -> None:
         async with house.pool.use(house.entry("a")), house.pool.use(house.entry("c")):
             with pytest.raises(EngineError, match="no memory"):
                 await house.use("b")
+        await house.pool.close()
+
+    asyncio.run(main())
+
+
+def test_only_what_holds_the_memory_that_is_short_leaves() -> None:
+    async def main() -> None:
+        house = House(gpu_room=2)
+        for name in ("cpu", "gpu 1", "gpu 2"):
+            await house.use(name)
+        await house.use("gpu 1")
+        await house.use("gpu 3")
+        assert [model.name for model in house.made if model.alive] == ["cpu", "gpu 1", "gpu 3"]
+        await house.pool.close()
+
+    asyncio.run(main())
+
+
+def test_a_model_is_loaded_smaller_only_when_nothing_can_leave() -> None:
+    async def main() -> None:
+        house = House(gpu_room=1)
+        await house.use("cpu")
+        async with house.pool.use(house.entry("gpu 1")):
+            await house.use("gpu 2")
+        assert [name for name, whole in house.asked if not whole] == ["cpu", "gpu 2"]
+        assert all(model.alive for model in house.made)
+        assert len(house.made) == 3
         await house.pool.close()
 
     asyncio.run(main())

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgecli.ai.engines import embedding_loading
+from edgecli.ai.service import AiService
+from edgecli.config.settings import Settings
 from edgecli.errors import EngineError, NotFoundError, UsageError
-from tests.ai.conftest import EMBEDDING, GENERATION, Life
+from tests.ai.conftest import EMBEDDING, GENERATION, Life, Models
 
 pytestmark = pytest.mark.models
 
@@ -45,7 +48,7 @@ def test_embedding_by_the_api_and_inside(life: Life) -> None:
     assert np.array_equal(result["data"], vectors)
     assert life(life.service.embed(EMBEDDING, ["text"] * 101 + [""])).shape == (102, 384)
     assert life(life.service.run(EMBEDDING, {"text": "x", "pooling": "cls"}))["pooling"] == "cls"
-    engine = life(life.service.embedding_engine(EMBEDDING))
+    engine = life(life.service.embedding_model(EMBEDDING))
     assert life(life.service.count_tokens(EMBEDDING, ["a b"])) == engine.count_tokens(["a b"]) == [2]
     assert life(life.service.count_tokens(GENERATION, [""])) == [0]
 
@@ -110,6 +113,41 @@ def test_wrong_calls(life: Life) -> None:
         life(life.service.run(GENERATION, {"text": "x"}))
     with pytest.raises(UsageError, match="supports only 8192"):
         life(life.service.run(GENERATION, {"prompt": "hello " * 9000}))
+
+
+def test_a_single_command_embeds_in_its_own_process(life: Life) -> None:
+    assert life(life.service.load(EMBEDDING))["pid"] == os.getpid()
+
+
+def test_a_killed_embedding_model_is_started_again(models: Models) -> None:
+    async def main() -> None:
+        service = AiService(models, Settings(threads=1), serving=True)
+        try:
+            pid = (await service.load(EMBEDDING))["pid"]
+            bulk = asyncio.create_task(service.embed(EMBEDDING, ["word " * 200] * 200))
+            await service.embed(EMBEDDING, ["a turn has been computed"])
+            os.kill(pid, signal.SIGKILL)
+            with pytest.raises(EngineError, match="SIGKILL") as caught:
+                await bulk
+            assert caught.value.code == "model_process_died"
+            assert (await service.embed(EMBEDDING, ["x"])).shape == (1, 384)
+            assert service.describe(EMBEDDING)["pid"] not in (pid, os.getpid())
+        finally:
+            await service.close()
+
+    asyncio.run(main())
+
+
+def test_an_idle_model_leaves_before_one_is_loaded_that_will_not_fit(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life(life.service.load(GENERATION))
+    life(life.service.load(EMBEDDING))
+    assert len(life(life.service.loaded())) == 2
+    life(life.service.unload(EMBEDDING))
+    monkeypatch.setattr(embedding_loading, "BESIDE_WEIGHTS", {"onnx": 1 << 60, "torch": 1 << 60})
+    life(life.service.load(EMBEDDING))  # nothing more can leave: it is tried all the same
+    assert [each["id"] for each in life(life.service.loaded())] == [EMBEDDING]
 
 
 def test_a_model_that_was_killed_is_started_again(life: Life) -> None:

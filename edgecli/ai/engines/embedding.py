@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -15,7 +16,59 @@ SLAB = 1024
 """Texts that are tokenized and sorted together: memory stays flat however many texts come."""
 
 
-class EmbeddingEngine(Protocol):
+@dataclass(frozen=True, slots=True)
+class EmbeddingFacts:
+    """What a loaded embedding model is, and where it runs."""
+
+    engine: str
+    """`onnx` or `sentence_transformers`."""
+    device: str
+    dimensions: int
+    pooling: str
+    """What is done where a call does not say."""
+    max_tokens: int
+    """Tokens of a text, special tokens not counted, that reach the model."""
+    pid: int
+    """The process that it runs in."""
+
+
+class Tokens(Protocol):
+    """A model's tokenizer. Safe to call from several threads."""
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return the real length of each text in tokens, without special tokens and uncut."""
+        ...
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Return the span in characters of each token of `text`, without special tokens and uncut."""
+        ...
+
+
+class EmbeddingRunner(Protocol):
+    """A loaded embedding model, in a thread or in a process. Its methods belong to one event loop."""
+
+    facts: EmbeddingFacts
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be used: the process that it runs in may have ended."""
+        ...
+
+    @property
+    def tokens(self) -> Tokens:
+        """The tokenizer, read when it is first needed."""
+        ...
+
+    async def embed(self, texts: Sequence[str], pooling: str | None) -> Vectors:
+        """Return one vector a text, `(n, d)` float32. Raises UsageError for an unknown pooling, EngineError."""
+        ...
+
+    async def close(self) -> None:
+        """Free the model; its memory is given back when this returns."""
+        ...
+
+
+class EmbeddingEngine(Tokens, Protocol):
     """A model that turns texts into vectors. Calls block; one thread at a time calls `embed`."""
 
     name: str
@@ -30,14 +83,6 @@ class EmbeddingEngine(Protocol):
 
     def embed(self, texts: Sequence[str], *, pooling: str | None = None) -> Vectors:
         """Return one vector a text, `(n, dimensions)` float32, L2-normalised if the model's files say so."""
-        ...
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Return the real length of each text in tokens, without special tokens and uncut."""
-        ...
-
-    def offsets(self, text: str) -> list[tuple[int, int]]:
-        """Return the span in characters of each token of `text`, without special tokens and uncut."""
         ...
 
     def close(self) -> None:

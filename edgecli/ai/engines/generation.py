@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from edgecli.ai.engines.free_memory import Memory
+
 FinishReason = Literal["stop", "length", "tool_calls"]
 
 
@@ -175,6 +177,11 @@ class GenerationEngine(Protocol):
     @property
     def alive(self) -> bool:
         """Whether it can still be used: the process that it runs in may have ended."""
+        ...
+
+    @property
+    def holds(self) -> frozenset[Memory]:
+        """Where it takes memory."""
         ...
 
     def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece]:

@@ -87,7 +87,7 @@ class OnnxEmbedding:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the real length of each text in tokens, without special tokens and uncut."""
-        return self._tokenizer.count(texts)
+        return self._tokenizer.count_tokens(texts)
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """Return the span in characters of each token, without special tokens and uncut."""

@@ -66,7 +66,7 @@ class SentenceTransformersEmbedding:
 
         def measure(slab: Sequence[str]) -> tuple[list[int], Callable[[list[int]], Vectors]]:
             cleaned = [text.encode("utf-8", "replace").decode("utf-8") for text in slab]
-            lengths = [min(count, self.max_tokens) + 2 for count in self._tokenizer.count(cleaned)]
+            lengths = [min(count, self.max_tokens) + 2 for count in self._tokenizer.count_tokens(cleaned)]
             return lengths, lambda batch: model.encode(
                 [cleaned[index] for index in batch],
                 batch_size=len(batch),
@@ -94,7 +94,7 @@ class SentenceTransformersEmbedding:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the real length of each text in tokens, without special tokens and uncut."""
-        return self._tokenizer.count(texts)
+        return self._tokenizer.count_tokens(texts)
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """Return the span in characters of each token, without special tokens and uncut."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from edgecli.errors import EngineError
-from edgecli.models.sentence_files import SentenceFiles
+from edgecli.models.sentence_files import SentenceFiles, find_onnx, read_sentence_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ class TextTokenizer:
             encoding.truncate(self.max_tokens)
         return [self._tokenizer.post_process(encoding) for encoding in encodings]
 
-    def count(self, texts: Sequence[str]) -> list[int]:
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text, without special tokens and uncut."""
         cleaned = [self._clean(text) for text in texts]
         return [len(encoding) for encoding in self._tokenizer.encode_batch_fast(cleaned, add_special_tokens=False)]
@@ -67,3 +67,9 @@ class TextTokenizer:
         if len(cleaned) != len(text):  # lowering `İ` gives two characters: positions must stay those of `text`
             cleaned = text.encode("utf-8", "replace").decode("utf-8")
         return self._tokenizer.encode(cleaned, add_special_tokens=False).offsets
+
+
+def read_tokenizer(path: Path) -> TextTokenizer:
+    """Return the tokenizer of the model below `path`. Raises EngineError."""
+    graph = find_onnx(path)
+    return TextTokenizer(read_sentence_files(path), beside=graph.parent if graph else None)

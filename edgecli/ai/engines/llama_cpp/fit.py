@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from edgecli.ai.engines.free_memory import Memory
 from edgecli.ai.engines.llama_cpp.gguf_header import GgufHeader
 from edgecli.ai.engines.llama_cpp.memory_need import KvType, MemoryNeed, padded
 
@@ -50,6 +51,8 @@ class Fit:
     """Sentences on why it is so; one for each step down, the last step last."""
     slots: int
     batch: int
+    lacks: frozenset[Memory]
+    """Where memory is short: with more of it there were more layers on the GPU, or what was asked for would fit."""
     automatic: frozenset[Automatic]
     """What was not asked for, and may change when loading fails."""
 
@@ -94,18 +97,24 @@ def plan(
         reasons=(),
         slots=slots,
         batch=batch,
+        lacks=frozenset(),
         automatic=frozenset(name for name, was_asked in asked.items() if not was_asked),
     )
+    lacks: set[Memory] = set()
+    if free_device_memory is not None and not asked["gpu_layers"] and layers < need.total_layers:
+        lacks.add("gpu")
     if free_device_memory is not None and fit.device_bytes > free_device_memory:
+        lacks.add("gpu")
         reasons.append(
             f"It may not fit: {size(fit.device_bytes)} are needed on the GPU, {size(free_device_memory)} are free."
         )
     if fit.host_bytes > free_host_memory:
+        lacks.add("machine")
         reasons.append(
             f"It may not fit: {size(fit.host_bytes)} of the machine's memory are needed, "
             f"{size(free_host_memory)} are free."
         )
-    return replace(fit, reasons=tuple(reasons))
+    return replace(fit, lacks=frozenset(lacks), reasons=tuple(reasons))
 
 
 def step_down(fit: Fit, header: GgufHeader) -> Fit | None:

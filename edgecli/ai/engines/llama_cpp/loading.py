@@ -6,10 +6,10 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgecli.ai.engines.free_memory import does_not_fit, free_device_memory, free_host_memory
 from edgecli.ai.engines.hardware import available_cores
 from edgecli.ai.engines.llama_cpp.context import LlamaContext
 from edgecli.ai.engines.llama_cpp.fit import Fit, plan, step_down
-from edgecli.ai.engines.llama_cpp.free_memory import free_device_memory, free_host_memory
 from edgecli.ai.engines.llama_cpp.gguf_header import GgufHeader, read_header
 from edgecli.ai.engines.llama_cpp.gguf_model import GgufModel, library
 from edgecli.ai.engines.llama_cpp.options import LoadOptions
@@ -36,7 +36,8 @@ class LoadedModel:
 def load(options: LoadOptions) -> LoadedModel:
     """Load the `*.gguf` below `options.path`; where memory is short, with a smaller cache or fewer layers on the GPU.
 
-    Raises EngineError if the library is missing, the file is damaged, or memory is too short for anything.
+    Raises EngineError if the library is missing, the file is damaged, or memory is too short for anything, or,
+    if `options.whole`, for all that was planned.
     """
     file = find_gguf(Path(options.path))
     lib = library()
@@ -51,6 +52,8 @@ def load(options: LoadOptions) -> LoadedModel:
         gpu_layers=options.gpu_layers,
         kv_type=options.kv_type,
     )
+    if options.whole and fit.lacks:
+        raise does_not_fit(file.name, fit.lacks)
     for reason in fit.reasons:
         log.info("%s: %s", file.name, reason)
     while True:

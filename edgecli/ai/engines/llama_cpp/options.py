@@ -23,5 +23,7 @@ class LoadOptions:
     kv_type: Literal["f16", "q8_0"] = "f16"
     threads: int = 0
     """0 is all cores."""
+    whole: bool = False
+    """Where memory is short, refuse, and load no smaller: another model may leave."""
     verbose: bool = False
     """Print llama.cpp's warnings on stderr."""

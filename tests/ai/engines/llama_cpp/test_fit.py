@@ -145,6 +145,22 @@ def test_what_it_says() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("device", "host", "options", "lacks"),
+    [
+        (24, 64, {}, set()),
+        (4, 64, {}, {"gpu"}),  # 21 of 33 layers
+        (4, 64, {"gpu_layers": 21}, set()),  # as was asked
+        (4, 64, {"gpu_layers": 33}, {"gpu"}),
+        (4, 1, {}, {"gpu", "machine"}),
+        (None, 64, {}, set()),
+        (None, 4, {}, {"machine"}),
+    ],
+)
+def test_where_memory_is_short(device: float | None, host: float, options: dict[str, Any], lacks: set[str]) -> None:
+    assert made(device=device, host=host, **options).lacks == lacks
+
+
 def steps(fit: Fit, header: GgufHeader) -> list[Fit]:
     found = [fit]
     while (step := step_down(found[-1], header)) is not None:

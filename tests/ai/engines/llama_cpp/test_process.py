@@ -14,7 +14,7 @@ import pytest
 
 from edgecli.ai.engines.generation import GenerationRequest, Piece
 from edgecli.ai.engines.llama_cpp.options import LoadOptions
-from edgecli.ai.engines.llama_cpp.process import ModelProcess
+from edgecli.ai.engines.llama_cpp.process import LlamaProcess
 from edgecli.errors import EngineError, UsageError
 from tests.ai.engines.llama_cpp.running import chat, raw
 
@@ -25,13 +25,13 @@ def options(folder: Path) -> LoadOptions:
     return LoadOptions(path=str(folder), context=512, slots=4)
 
 
-async def text_of(model: ModelProcess, request: GenerationRequest) -> str:
+async def text_of(model: LlamaProcess, request: GenerationRequest) -> str:
     return "".join([piece.text async for piece in model.generate(request)])
 
 
 def test_a_life(generation_folder: Path) -> None:
     async def main() -> None:
-        model = await ModelProcess.start(options(generation_folder))
+        model = await LlamaProcess.start(options(generation_folder))
         pid = model.facts.pid
         assert pid != os.getpid()
         assert psutil.pid_exists(pid)
@@ -54,7 +54,7 @@ def test_a_life(generation_folder: Path) -> None:
 
 def test_many_at_once(generation_folder: Path) -> None:
     async def main() -> None:
-        model = await ModelProcess.start(options(generation_folder))
+        model = await LlamaProcess.start(options(generation_folder))
         try:
             answers = await asyncio.gather(*(text_of(model, raw(f"{n}, {n + 1},", max_tokens=4)) for n in range(12)))
             assert all(answers)
@@ -67,7 +67,7 @@ def test_many_at_once(generation_folder: Path) -> None:
 
 def test_who_stops_listening_ends_the_request(generation_folder: Path) -> None:
     async def main() -> None:
-        model = await ModelProcess.start(options(generation_folder))
+        model = await LlamaProcess.start(options(generation_folder))
         try:
             async with aclosing(model.generate(raw("Count: 1, 2,", max_tokens=400))) as pieces:
                 await anext(pieces)
@@ -82,7 +82,7 @@ def test_who_stops_listening_ends_the_request(generation_folder: Path) -> None:
 
 def test_a_killed_process_ends_its_requests_with_an_error(generation_folder: Path) -> None:
     async def main() -> None:
-        model = await ModelProcess.start(options(generation_folder))
+        model = await LlamaProcess.start(options(generation_folder))
         try:
             running = [model.generate(raw(f"Story {number}", max_tokens=400)) for number in range(3)]
             for each in running:
@@ -104,7 +104,7 @@ def test_a_killed_process_ends_its_requests_with_an_error(generation_folder: Pat
 
 def test_what_native_code_printed_last_is_told(generation_folder: Path) -> None:
     async def main() -> None:
-        model = await ModelProcess.start(options(generation_folder))
+        model = await LlamaProcess.start(options(generation_folder))
         try:
             await text_of(model, raw("Before", max_tokens=1))
             os.kill(model.facts.pid, signal.SIGABRT)
@@ -121,8 +121,17 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
 
     async def main() -> None:
         with pytest.raises(EngineError, match=r"bad\.gguf.*cannot be loaded") as caught:
-            await ModelProcess.start(replace(options(tmp_path)))
+            await LlamaProcess.start(replace(options(tmp_path)))
         assert caught.value.code == "model_load_failed"
+
+    asyncio.run(main())
+
+
+def test_a_model_that_must_be_whole_is_refused_where_it_will_not_fit(generation_folder: Path) -> None:
+    async def main() -> None:
+        with pytest.raises(EngineError, match="does not fit into the memory that is free: machine") as caught:
+            await LlamaProcess.start(replace(options(generation_folder), cells=1 << 40, gpu_layers=0, whole=True))
+        assert (caught.value.code, caught.value.details) == ("out_of_memory", {"lacks": ["machine"]})
 
     asyncio.run(main())
 
@@ -135,9 +144,9 @@ def test_the_process_ends_with_the_one_that_started_it(generation_folder: Path) 
     program = (
         "import asyncio, os, sys\n"
         "from edgecli.ai.engines.llama_cpp.options import LoadOptions\n"
-        "from edgecli.ai.engines.llama_cpp.process import ModelProcess\n"
+        "from edgecli.ai.engines.llama_cpp.process import LlamaProcess\n"
         "async def main():\n"
-        "    model = await ModelProcess.start(LoadOptions(path=sys.argv[1], context=256))\n"
+        "    model = await LlamaProcess.start(LoadOptions(path=sys.argv[1], context=256))\n"
         "    print(model.facts.pid, flush=True)\n"
         "    await asyncio.sleep(600)\n"
         "asyncio.run(main())\n"

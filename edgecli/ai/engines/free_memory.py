@@ -1,15 +1,29 @@
-"""How much memory is free, on the GPUs and in the machine."""
+"""How much memory is free, on the GPUs and in the machine, and the error of a model that does not fit into it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from edgecli.errors import EngineError
+
+Memory = Literal["gpu", "machine"]
 
 _MEMINFO = Path("/proc/meminfo")
 _SELF_CGROUP = Path("/proc/self/cgroup")
 _CGROUPS = Path("/sys/fs/cgroup")
+
+
+def does_not_fit(model: str, lacks: Set[Memory]) -> EngineError:
+    """Return the error for a model that was to be loaded whole: `details["lacks"]` says where memory is short."""
+    return EngineError(
+        f"`{model}` does not fit into the memory that is free: {' and '.join(sorted(lacks))}.",
+        hint="Unload another model: `edgecli ps` lists them.",
+        code="out_of_memory",
+        details={"lacks": sorted(lacks)},
+    )
 
 
 def free_device_memory() -> int | None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from edgecli.ai.engines.llama_cpp import free_memory
-from edgecli.ai.engines.llama_cpp.free_memory import free_device_memory, free_host_memory
+from edgecli.ai.engines import free_memory
+from edgecli.ai.engines.free_memory import free_device_memory, free_host_memory
 
 
 class Nvml:
