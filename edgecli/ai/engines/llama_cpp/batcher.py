@@ -61,6 +61,7 @@ class Batcher:
         self._slots = slots
         self._longest = longest
         self._exact = exact
+        self._shares = not (exact or model.recurrent)
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []
         self._cache = PrefixCache(context, context.sequences)
@@ -125,14 +126,15 @@ class Batcher:
 
     def _start(self, job: Job) -> bool | None:
         """Give a request its place in the cache; False if there is no room, None if it should rather wait."""
-        limit = 0 if self._exact else len(job.tokens) - 1
+        limit = len(job.tokens) - 1 if self._shares else 0
         node, length = self._cache.match(job.adapter, job.tokens, limit)
         other, same = self._computing(job, limit)
         if other is not None and same >= length + WORTH_WAITING:
             if other.done < same:
                 return None
-            if self._publish(other, same):
-                node, length = self._cache.match(job.adapter, job.tokens, limit)
+            self._publish(other, same)
+            # Even where it failed: prefixes may have left to make room for it.
+            node, length = self._cache.match(job.adapter, job.tokens, limit)
         if self._exact:  # the same cells each time
             self._cache.clear()
             self._context.clear()
@@ -172,11 +174,11 @@ class Batcher:
                     best = (other, same)
         return best
 
-    def _publish(self, job: Job, length: int) -> bool:
-        """Put the first tokens of a running request into the cache, for others to read; False without a sequence."""
+    def _publish(self, job: Job, length: int) -> None:
+        """Put the first tokens of a running request into the cache, for others to read, if there is a sequence."""
         sequence = self._cache.take_sequence()
         if sequence is None:
-            return False
+            return
         assert job.sequence is not None and job.node is not None
         tokens = job.tokens[:length]
         self._context.copy(job.sequence, sequence, 0, length)
@@ -187,7 +189,6 @@ class Batcher:
         self._context.forget(job.sequence, 0, length)
         self._cache.read(node, length, job.sequence)
         job.node, job.shared = node, length
-        return True
 
     # Room
 
@@ -350,7 +351,7 @@ class Batcher:
             return
         sequence, node = job.sequence, job.node
         assert node is not None
-        if job.done:
+        if job.done and self._shares:
             self._cache.insert(job.adapter, job.tokens[: job.done], sequence, job.shared)
         else:
             self._cache.give_back(sequence)

@@ -102,6 +102,10 @@ class GgufModel:
         self.vocab: Any = self.lib.llama_model_get_vocab(self.handle)
         self.vocabulary_size: int = self.lib.llama_vocab_n_tokens(self.vocab)
         self.trained_context: int = self.lib.llama_model_n_ctx_train(self.handle)
+        self.recurrent: bool = self.lib.llama_model_is_recurrent(self.handle) or self.lib.llama_model_is_hybrid(
+            self.handle
+        )
+        """Whether layers keep one state of all that was read (Mamba, LFM2 …), which cannot be cut back to a prefix."""
         self.adapters: dict[str, Any] = {}
         """Handles of the LoRA adapters that were loaded for it, by file."""
         self._pieces: dict[int, bytes] = {}
@@ -142,12 +146,13 @@ class GgufModel:
     def tokenize(self, text: str, *, special: bool, begin: bool = False) -> list[int]:
         """Return the tokens of `text`; `special` reads structure in it, `begin` adds the first token."""
         data = text.encode("utf-8", "replace")
-        room = len(data) + 8
-        tokens = (ctypes.c_int32 * room)()
-        count = self.lib.llama_tokenize(self.vocab, data, len(data), tokens, room, begin, special)
-        if count < 0:
-            raise EngineError(f"llama.cpp could not tokenize a text of {len(text)} characters.", code="tokenize_failed")
-        return list(tokens[:count])
+        # A token has a byte at least, but for spaces: a vocabulary without its own writes each as three.
+        for room in (len(data) + 8, 3 * len(data) + 8):
+            tokens = (ctypes.c_int32 * room)()
+            count = self.lib.llama_tokenize(self.vocab, data, len(data), tokens, room, begin, special)
+            if count >= 0:
+                return list(tokens[:count])
+        raise EngineError(f"llama.cpp could not tokenize a text of {len(text)} characters.", code="tokenize_failed")
 
     def piece(self, token: int) -> bytes:
         """Return the bytes of a token; structure has none."""

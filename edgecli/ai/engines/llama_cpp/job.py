@@ -50,7 +50,6 @@ class Job:
     """Tokens of structure that count as text here: those that open and close calls of tools."""
     cut: Cut | None = None
     warning: str | None = None
-    cancelled: bool = False
     cached: int | None = None
     """Tokens of the prompt that the cache held when the request began; None before."""
     sequence: int | None = None
