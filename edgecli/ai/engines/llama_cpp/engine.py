@@ -49,6 +49,8 @@ class LlamaEngine:
         )
         self._scheduler = Scheduler(shared, self._make_exact, self._counters)
         self._thread = threading.Thread(target=self._scheduler.run, name="edgecli-llama", daemon=True)
+        # Not before the first request: loading waits for that one, and this takes the interpreter for half a second.
+        self._warm = threading.Thread(target=self._forms.warm, name="edgecli-vocabulary", daemon=True)
         self.facts = EngineFacts(
             engine="llama_cpp",
             device=_device_name() if fit.gpu_layers else "cpu",
@@ -74,6 +76,7 @@ class LlamaEngine:
         """Begin to work; `after_step` is called, in the engine's thread, when the pieces of a step were handed out."""
         if after_step is not None:
             self._scheduler.after_step = after_step
+        self._scheduler.when_idle = self._warm.start
         self._thread.start()
 
     def prepare(self, request: GenerationRequest, receive: Receive) -> Job:
@@ -102,6 +105,13 @@ class LlamaEngine:
     def _prompt(self, request: GenerationRequest) -> tuple[list[int], Cut | None, str | None]:
         """Return the prompt's tokens, what had to be left out of it, and what was changed for the template."""
         prompt = self._prompts.make(request)
+        if not prompt.tokens:
+            raise UsageError(
+                "AiError: Bad input: Error: the prompt is empty: this model begins a text with no token of its own.",
+                hint="Send at least one character.",
+                code="prompt_empty",
+                cf_code=5006,
+            )
         if len(prompt.tokens) < self._longest:
             return prompt.tokens, None, prompt.warning
         limit = self._longest - max(1, min(request.max_tokens, self._longest // 4))
@@ -163,8 +173,9 @@ class LlamaEngine:
     def close(self) -> None:
         """End what runs and free the model."""
         self._scheduler.stop()
-        if self._thread.is_alive():
-            self._thread.join()
+        for thread in (self._thread, self._warm):
+            if thread.is_alive():
+                thread.join()
         for context in (self._exact_context, self.context):
             if context is not None:
                 context.close()

@@ -74,6 +74,11 @@ def test_stop_strings_cut_the_answer(engine: LlamaEngine) -> None:
     assert (cut, reason) == (whole[: whole.index(stop)], "stop")
 
 
+def test_the_coldest_temperature_takes_the_likeliest_token(engine: LlamaEngine) -> None:
+    greedy = complete(engine, raw("The capital of France is"))
+    assert complete(engine, raw("The capital of France is", temperature=1e-38))[0] == greedy[0]
+
+
 def variety(text: str) -> float:
     """Return the share of words that come for the first time."""
     words = text.split()
