@@ -26,6 +26,7 @@ _said: deque[str] = deque(maxlen=20)
 _keep: list[Any] = []
 
 # Attributes of a token that stands for structure and not for text (llama.h, enum llama_token_attr).
+_UNKNOWN = 1 << 0
 _CONTROL = 1 << 3
 _USER_DEFINED = 1 << 4
 
@@ -139,7 +140,7 @@ class GgufModel:
         texts = {
             self.text_of(token)
             for token in range(self.vocabulary_size)
-            if self.lib.llama_vocab_get_attr(self.vocab, token) & (_CONTROL | _USER_DEFINED)
+            if self.lib.llama_vocab_get_attr(self.vocab, token) & (_UNKNOWN | _CONTROL | _USER_DEFINED)
         }
         return sorted((text for text in texts if text.strip()), key=len, reverse=True)
 
