@@ -10,9 +10,10 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edgecli.ai.engines.generation import FinishReason, Piece, TokenLogprob
+from edgecli.ai.engines.generation import FinishReason, Piece
 from edgecli.ai.engines.llama_cpp.adapters import Adapters
 from edgecli.ai.engines.llama_cpp.counters import Counters
 from edgecli.ai.engines.llama_cpp.job import Job
@@ -42,6 +43,7 @@ FIRST_PIECE = 128
 """What is read at first, as long as nothing is known of the machine's speed."""
 SMALLEST_PIECE = 32
 """What is read at least: fewer tokens cost nearly as much."""
+_NOTHING = Piece()
 
 
 class Batcher:
@@ -294,7 +296,6 @@ class Batcher:
 
     def _draw(self, job: Job, index: int, logits: Logits) -> None:
         assert job.sampler is not None
-        known: tuple[TokenLogprob, ...] = ()
         raw = logits.copy() if job.request.logprobs is not None else None
         if job.matcher is not None:
             if job.matcher.ended:
@@ -311,11 +312,12 @@ class Batcher:
         self.counters.made += 1
         if job.matcher is not None:
             job.matcher.accept(token)
+        piece = job.writer.feed(job.structure.get(token) or self._model.piece(token))
         if raw is not None:
-            known = (logprob(raw, token, job.request.logprobs or 0, self._model.piece),)
-        text, calls = job.writer.feed(job.structure.get(token) or self._model.piece(token))
-        if text or calls or known:
-            job.receive(Piece(text, tuple(calls), known))
+            known = logprob(raw, token, job.request.logprobs or 0, self._model.piece)
+            piece = replace(piece, logprobs=(known,))
+        if piece != _NOTHING:
+            job.receive(piece)
         if job.writer.stopped:
             self._finish(job, "stop")
         elif self._may_make(job) < 1:
@@ -325,9 +327,8 @@ class Batcher:
 
     def _finish(self, job: Job, reason: FinishReason) -> None:
         """End a request whose answer is complete."""
-        text, calls = job.writer.finish()
-        if text or calls:
-            job.receive(Piece(text, tuple(calls)))
+        if (rest := job.writer.finish()) != _NOTHING:
+            job.receive(rest)
         met = job.writer.stop_sequence
         job.receive(Piece(finish_reason=job.writer.reason(reason), stop_sequence=met, usage=job.usage))
         self.counters.finished += 1

@@ -170,6 +170,15 @@ class GgufModel:
                 return buffer.raw[:count]
         raise EngineError(f"Token {token} of `{self.file.name}` is longer than 4096 bytes.", code="token_too_long")
 
+    def silent_marks(self, *marks: str) -> dict[int, bytes]:
+        """Return those of `marks` that are tokens without a text of their own, by token."""
+        found: dict[int, bytes] = {}
+        for mark in filter(None, marks):
+            tokens = self.tokenize(mark, special=True)
+            if len(tokens) == 1 and not self.piece(tokens[0]):
+                found[tokens[0]] = mark.encode()
+        return found
+
     def ends(self, token: int) -> bool:
         """Tell whether the model says with `token` that its answer is complete."""
         known = self._endings.get(token)

@@ -11,6 +11,7 @@ from typing import Any, cast
 from edgecli.ai.engines.chat_template import ChatTemplate
 from edgecli.ai.engines.generation import GenerationRequest, Tool
 from edgecli.ai.engines.llama_cpp.gguf_model import GgufModel
+from edgecli.ai.engines.llama_cpp.reasoning import reasoning_marks
 from edgecli.ai.engines.llama_cpp.tool_formats import tool_format
 from edgecli.ai.engines.llama_cpp.tool_messages import prepare_messages, template_tools
 
@@ -25,6 +26,8 @@ class Prompt:
     tokens: list[int]
     warning: str | None = None
     """What had to be changed for the model's template."""
+    thinks: bool = False
+    """Whether it ends behind the opening of what the model thinks: see `reasoning.py`."""
 
 
 class PromptMaker:
@@ -34,6 +37,8 @@ class PromptMaker:
         self._model = model
         self.form = tool_format(model.chat_template)
         """How the model writes calls of tools."""
+        self.marks = reasoning_marks(model.chat_template)
+        """How it marks what it thinks, if its template knows of that."""
 
     @cached_property
     def _template(self) -> ChatTemplate:
@@ -56,7 +61,8 @@ class PromptMaker:
         choice = clean(request.tool_choice)
         messages = prepare_messages(self.form, request.messages or (), tools, choice, clean=clean)
         rendered = self._template.render(messages, tools=template_tools(self.form, tools, choice))
-        return Prompt(self._tokenize_marked(rendered.text, hidden), rendered.warning)
+        thinks = self.marks is not None and rendered.text.rstrip().endswith(self.marks.opening)
+        return Prompt(self._tokenize_marked(rendered.text, hidden), rendered.warning, thinks)
 
     def _disarm(self, value: Any, hidden: list[str]) -> Any:
         """Replace each token of structure in all texts and names by a mark that passes through the template."""

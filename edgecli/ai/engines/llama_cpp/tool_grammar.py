@@ -46,12 +46,7 @@ def _wrong(place: str, problem: str, *, hint: str) -> UsageError:
 
 def structure_tokens(model: GgufModel, form: ToolFormat) -> dict[int, bytes]:
     """Return the tokens that mark calls and have no text of their own (`GgufModel.piece`), with their texts."""
-    found: dict[int, bytes] = {}
-    for mark in (form.opening, form.closing):
-        tokens = model.tokenize(mark, special=True) if mark else []
-        if len(tokens) == 1 and not model.piece(tokens[0]):
-            found[tokens[0]] = mark.encode()
-    return found
+    return model.silent_marks(form.opening, form.closing)
 
 
 def call_grammar(
