@@ -106,6 +106,16 @@ def test_where_the_cache_is_too_small_requests_take_turns(small: LlamaEngine) ->
     assert small.status()["cells_used"] <= small.facts.cells
 
 
+def test_who_has_to_leave_the_cache_goes_on_later(small: LlamaEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgecli.ai.engines.llama_cpp.batcher.RESERVE", 4)
+    endless = {token: -100.0 for token in range(3)}  # the tokens that end an answer
+    running = [start(small, raw(f"Chapter {n}: one", max_tokens=90, logit_bias=endless)) for n in range(4)]
+    assert [one.whole()[2].completion_tokens for one in running] == [90] * 4
+    status = small.status()
+    assert status["preempted"] > 0
+    assert (status["running"], status["waiting"]) == (0, 0)
+
+
 def test_a_failed_step_ends_its_requests_and_nothing_else(small: LlamaEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     complete(small, raw("Before", max_tokens=2))
 
