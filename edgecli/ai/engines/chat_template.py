@@ -41,7 +41,7 @@ class ChatTemplate:
 
         Raises EngineError if it is no valid Jinja.
         """
-        from jinja2 import TemplateSyntaxError
+        from jinja2 import TemplateError
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
         environment = ImmutableSandboxedEnvironment(
@@ -56,9 +56,11 @@ class ChatTemplate:
         self._constants |= {"raise_exception": _refuse, "strftime_now": _now}
         try:
             self._template = environment.from_string(_GENERATION.sub(_as_condition, source or PLAIN_TEMPLATE))
-        except TemplateSyntaxError as error:
+        except (TemplateError, RecursionError, SyntaxError, ValueError) as error:  # Jinja writes Python
+            line = getattr(error, "lineno", None)
             raise EngineError(
-                f"The model's chat template is not valid Jinja: line {error.lineno}: {error.message}",
+                f"The model's chat template is not valid Jinja: {f'line {line}: ' if line else ''}"
+                f"{getattr(error, 'message', None) or error}",
                 hint='Send `"raw": true` with a prompt in the form that the model expects.',
                 code="template_invalid",
             ) from error
@@ -88,7 +90,15 @@ class ChatTemplate:
         try:
             names = {**self._constants, "tools": tools, "messages": [dict(message) for message in messages]}
             return self._template.render(names), ""
-        except (TemplateError, TypeError, KeyError, ValueError, OverflowError) as error:
+        except (
+            TemplateError,
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
             return None, str(error) or type(error).__name__
 
 
@@ -124,9 +134,15 @@ def _join(parts: Sequence[str]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _to_json(value: Any, ensure_ascii: bool = False, indent: int | None = None, **_: Any) -> str:
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
     # Jinja's own filter escapes `<` and `'` for HTML, which models have not seen in training.
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
 def _as_condition(tag: re.Match[str]) -> str:

@@ -72,6 +72,9 @@ class GenerationRequest:
     """`auto`, `none`, `required` (some tool), or `=NAME` (this tool)."""
     parallel_tool_calls: bool = True
     """Whether one answer may hold several calls, where the model's way of writing them allows it."""
+    split_reasoning: bool = False
+    """Whether what the model thinks before its answer comes apart, as `Piece.reasoning`, and not as text with its
+    marks. A raw prompt's answer is not divided, nor one that is held to a form from its first token."""
     lora: LoraAdapter | None = None
     truncate: Literal["head", "middle"] | None = None
     """What to leave out of a prompt that is longer than the context; None refuses it."""
@@ -136,6 +139,8 @@ class Piece:
     text: str = ""
     tool_calls: tuple[ToolCallPart, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
+    reasoning: str = ""
+    """What the model thinks, where `split_reasoning` asked for it; all of it comes before the first text."""
     cut: Cut | None = None
     """In the first piece, where the prompt was cut."""
     warning: str | None = None

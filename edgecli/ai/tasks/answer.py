@@ -26,6 +26,7 @@ class Answer:
     """What a model wrote, so far or whole."""
 
     texts: list[str] = field(default_factory=list[str])
+    thoughts: list[str] = field(default_factory=list[str])
     tool_calls: dict[int, ToolCall] = field(default_factory=dict[int, ToolCall])
     logprobs: list[TokenLogprob] = field(default_factory=list[TokenLogprob])
     cut: Cut | None = None
@@ -38,10 +39,17 @@ class Answer:
     def text(self) -> str:
         return "".join(self.texts)
 
+    @property
+    def reasoning(self) -> str:
+        """What the model thought, where that comes apart from the text."""
+        return "".join(self.thoughts)
+
     def add(self, piece: Piece) -> None:
         """Append a piece."""
         if piece.text:
             self.texts.append(piece.text)
+        if piece.reasoning:
+            self.thoughts.append(piece.reasoning)
         for part in piece.tool_calls:
             call = self.tool_calls.setdefault(part.index, ToolCall(part.id or "", part.name or ""))
             call.arguments += part.arguments

@@ -45,14 +45,17 @@ def _choice(index: int, answer: Answer, *, logprobs: bool) -> dict[str, Any]:
         for call in answer.tool_calls.values()
     ]
     text = answer.text
+    message = {
+        "role": "assistant",
+        "content": None if calls and not text else text,
+        "refusal": None,
+        "tool_calls": calls,
+    }
+    if reasoning := answer.reasoning:
+        message["reasoning_content"] = reasoning
     return {
         "index": index,
-        "message": {
-            "role": "assistant",
-            "content": None if calls and not text else text,
-            "refusal": None,
-            "tool_calls": calls,
-        },
+        "message": message,
         "logprobs": token_logprobs(answer.logprobs) if logprobs else None,
         "finish_reason": answer.finish_reason,
         "stop_reason": answer.stop_sequence,
@@ -88,6 +91,8 @@ def choices(index: int, piece: Piece, *, first: bool, logprobs: bool = False) ->
     if first:
         yield _delta(index, {"role": "assistant", "content": ""})
     delta: dict[str, Any] = {}
+    if piece.reasoning:
+        delta["reasoning_content"] = piece.reasoning
     if piece.text:
         delta["content"] = piece.text
     if piece.tool_calls:

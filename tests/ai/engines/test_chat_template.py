@@ -81,11 +81,27 @@ def test_repair_leaves_calls_and_their_results_apart() -> None:
         "{{ ''.__class__.__mro__[1].__subclasses__() }}",
         "{% for i in range(10**9) %}{% endfor %}",
         "{{ messages.pop() }}",
+        "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
+        "{{ 1 // 0 }}",
     ],
 )
 def test_templates_are_not_trusted(source: str) -> None:
     with pytest.raises(UsageError):
         ChatTemplate(source).render([USER])
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["{% for i in 'a' %}" * 30 + "{% endfor %}" * 30, "{{ " + "(" * 9999 + "1" + ")" * 9999 + " }}", "{{ 1|nothing }}"],
+)
+def test_templates_that_python_cannot_read(source: str) -> None:
+    with pytest.raises(EngineError, match="not valid Jinja"):
+        ChatTemplate(source)
+
+
+def test_json_as_the_template_wants_it() -> None:
+    source = "{{ messages[0]|tojson(separators=(',', ':'), sort_keys=true) }}"
+    assert ChatTemplate(source).render([USER]).text == '{"content":"你好","role":"user"}'
 
 
 def test_a_template_that_is_no_jinja() -> None:

@@ -173,3 +173,16 @@ def test_closing_closes_all() -> None:
         assert sorted(closed) == [1, 2]
 
     asyncio.run(scene())
+
+
+def test_what_a_model_thinks_stands_beside_its_answer() -> None:
+    thinking = (Piece(reasoning="Two and "), Piece(reasoning="two."), *TEXT)
+    message = whole(thinking)["choices"][0]["message"]
+    assert (message["reasoning_content"], message["content"]) == ("Two and two.", "Hel退款")
+    deltas = [choice["delta"] for chunk in chunks(thinking) for choice in chunk["choices"]]
+    assert deltas[:3] == [
+        {"role": "assistant", "content": ""},
+        {"reasoning_content": "Two and "},
+        {"reasoning_content": "two."},
+    ]
+    assert "".join(delta.get("content", "") for delta in deltas) == "Hel退款"

@@ -32,7 +32,7 @@ def request(**body: Any) -> GenerationRequest:
 
 def test_what_is_silent_is_as_the_settings_say() -> None:
     asked = request()
-    assert asked == GenerationRequest(messages=HI, max_tokens=256, temperature=0.6)
+    assert asked == GenerationRequest(messages=HI, max_tokens=256, temperature=0.6, split_reasoning=True)
     call = read()
     assert (call.model, call.stream, call.logprobs, call.include_usage) == (MODEL, False, False, False)
 

@@ -44,6 +44,7 @@ def load_adapter(model: GgufModel, adapter: LoraAdapter) -> Any:
     """
     if adapter.path not in model.adapters:
         handle = None
+        last_messages()  # of something else
         if Path(adapter.path).is_file():
             handle = model.lib.llama_adapter_lora_init(model.handle, adapter.path.encode())
         if not handle:

@@ -10,9 +10,10 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edgecli.ai.engines.generation import FinishReason, Piece, TokenLogprob
+from edgecli.ai.engines.generation import FinishReason, Piece
 from edgecli.ai.engines.llama_cpp.adapters import Adapters
 from edgecli.ai.engines.llama_cpp.counters import Counters
 from edgecli.ai.engines.llama_cpp.job import Job
@@ -42,6 +43,7 @@ FIRST_PIECE = 128
 """What is read at first, as long as nothing is known of the machine's speed."""
 SMALLEST_PIECE = 32
 """What is read at least: fewer tokens cost nearly as much."""
+_NOTHING = Piece()
 
 
 class Batcher:
@@ -61,6 +63,7 @@ class Batcher:
         self._slots = slots
         self._longest = longest
         self._exact = exact
+        self._shares = not (exact or model.recurrent)
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []
         self._cache = PrefixCache(context, context.sequences)
@@ -125,14 +128,15 @@ class Batcher:
 
     def _start(self, job: Job) -> bool | None:
         """Give a request its place in the cache; False if there is no room, None if it should rather wait."""
-        limit = 0 if self._exact else len(job.tokens) - 1
+        limit = len(job.tokens) - 1 if self._shares else 0
         node, length = self._cache.match(job.adapter, job.tokens, limit)
         other, same = self._computing(job, limit)
         if other is not None and same >= length + WORTH_WAITING:
             if other.done < same:
                 return None
-            if self._publish(other, same):
-                node, length = self._cache.match(job.adapter, job.tokens, limit)
+            self._publish(other, same)
+            # Even where it failed: prefixes may have left to make room for it.
+            node, length = self._cache.match(job.adapter, job.tokens, limit)
         if self._exact:  # the same cells each time
             self._cache.clear()
             self._context.clear()
@@ -172,11 +176,11 @@ class Batcher:
                     best = (other, same)
         return best
 
-    def _publish(self, job: Job, length: int) -> bool:
-        """Put the first tokens of a running request into the cache, for others to read; False without a sequence."""
+    def _publish(self, job: Job, length: int) -> None:
+        """Put the first tokens of a running request into the cache, for others to read, if there is a sequence."""
         sequence = self._cache.take_sequence()
         if sequence is None:
-            return False
+            return
         assert job.sequence is not None and job.node is not None
         tokens = job.tokens[:length]
         self._context.copy(job.sequence, sequence, 0, length)
@@ -187,7 +191,6 @@ class Batcher:
         self._context.forget(job.sequence, 0, length)
         self._cache.read(node, length, job.sequence)
         job.node, job.shared = node, length
-        return True
 
     # Room
 
@@ -293,7 +296,6 @@ class Batcher:
 
     def _draw(self, job: Job, index: int, logits: Logits) -> None:
         assert job.sampler is not None
-        known: tuple[TokenLogprob, ...] = ()
         raw = logits.copy() if job.request.logprobs is not None else None
         if job.matcher is not None:
             if job.matcher.ended:
@@ -310,11 +312,12 @@ class Batcher:
         self.counters.made += 1
         if job.matcher is not None:
             job.matcher.accept(token)
+        piece = job.writer.feed(job.structure.get(token) or self._model.piece(token))
         if raw is not None:
-            known = (logprob(raw, token, job.request.logprobs or 0, self._model.piece),)
-        text, calls = job.writer.feed(job.structure.get(token) or self._model.piece(token))
-        if text or calls or known:
-            job.receive(Piece(text, tuple(calls), known))
+            known = logprob(raw, token, job.request.logprobs or 0, self._model.piece)
+            piece = replace(piece, logprobs=(known,))
+        if piece != _NOTHING:
+            job.receive(piece)
         if job.writer.stopped:
             self._finish(job, "stop")
         elif self._may_make(job) < 1:
@@ -324,9 +327,8 @@ class Batcher:
 
     def _finish(self, job: Job, reason: FinishReason) -> None:
         """End a request whose answer is complete."""
-        text, calls = job.writer.finish()
-        if text or calls:
-            job.receive(Piece(text, tuple(calls)))
+        if (rest := job.writer.finish()) != _NOTHING:
+            job.receive(rest)
         met = job.writer.stop_sequence
         job.receive(Piece(finish_reason=job.writer.reason(reason), stop_sequence=met, usage=job.usage))
         self.counters.finished += 1
@@ -350,7 +352,7 @@ class Batcher:
             return
         sequence, node = job.sequence, job.node
         assert node is not None
-        if job.done:
+        if job.done and self._shares:
             self._cache.insert(job.adapter, job.tokens[: job.done], sequence, job.shared)
         else:
             self._cache.give_back(sequence)

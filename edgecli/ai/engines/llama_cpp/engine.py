@@ -19,7 +19,8 @@ from edgecli.ai.engines.llama_cpp.forms import Forms
 from edgecli.ai.engines.llama_cpp.job import Job, Receive
 from edgecli.ai.engines.llama_cpp.loading import load, new_context
 from edgecli.ai.engines.llama_cpp.options import LoadOptions
-from edgecli.ai.engines.llama_cpp.prompt import PromptMaker
+from edgecli.ai.engines.llama_cpp.prompt import Prompt, PromptMaker
+from edgecli.ai.engines.llama_cpp.reasoning import ReasoningStream
 from edgecli.ai.engines.llama_cpp.scheduler import Scheduler
 from edgecli.ai.engines.llama_cpp.tool_grammar import chosen_tools, structure_tokens
 from edgecli.ai.engines.llama_cpp.tool_stream import ToolStream
@@ -49,6 +50,8 @@ class LlamaEngine:
         )
         self._scheduler = Scheduler(shared, self._make_exact, self._counters)
         self._thread = threading.Thread(target=self._scheduler.run, name="edgecli-llama", daemon=True)
+        # Not before the first request: loading waits for that one, and this takes the interpreter for half a second.
+        self._warm = threading.Thread(target=self._forms.warm, name="edgecli-vocabulary", daemon=True)
         self.facts = EngineFacts(
             engine="llama_cpp",
             device=_device_name() if fit.gpu_layers else "cpu",
@@ -74,6 +77,7 @@ class LlamaEngine:
         """Begin to work; `after_step` is called, in the engine's thread, when the pieces of a step were handed out."""
         if after_step is not None:
             self._scheduler.after_step = after_step
+        self._scheduler.when_idle = self._warm.start
         self._thread.start()
 
     def prepare(self, request: GenerationRequest, receive: Receive) -> Job:
@@ -81,35 +85,48 @@ class LlamaEngine:
 
         Raises UsageError if the prompt does not fit (code `context_exceeded`) or the model cannot do what is asked.
         """
-        tokens, cut, warning = self._prompt(request)
+        prompt, cut = self._prompt(request)
         if (lora := request.lora) is not None:
             self._in_thread(lambda: load_adapter(self._model, lora))
         tools = chosen_tools(request.tools, request.tool_choice)
         reader = ToolStream(self._prompts.form, tools) if tools else None
-        limit = min(request.max_tokens, self._longest - len(tokens))
+        structure = structure_tokens(self._model, self._prompts.form) if tools else {}
+        free = request.raw_prompt is None and request.constraint is None and request.tool_choice in ("auto", "none")
+        reasoning = None
+        if (marks := self._prompts.marks) is not None and request.split_reasoning and free:
+            reasoning = ReasoningStream(marks, inside=prompt.thinks)
+            structure |= self._model.silent_marks(marks.opening, marks.closing)
+        limit = min(request.max_tokens, self._longest - len(prompt.tokens))
         return Job(
             request=replace(request, max_tokens=limit, messages=None, raw_prompt=None),
-            tokens=tokens,
-            prompt=len(tokens),
-            writer=AnswerWriter(request.stop, reader),
+            tokens=prompt.tokens,
+            prompt=len(prompt.tokens),
+            writer=AnswerWriter(request.stop, reader, reasoning),
             receive=receive,
             matcher=self._forms.matcher(request),
-            structure=structure_tokens(self._model, self._prompts.form) if tools else {},
+            structure=structure,
             cut=cut,
-            warning=warning,
+            warning=prompt.warning,
         )
 
-    def _prompt(self, request: GenerationRequest) -> tuple[list[int], Cut | None, str | None]:
-        """Return the prompt's tokens, what had to be left out of it, and what was changed for the template."""
+    def _prompt(self, request: GenerationRequest) -> tuple[Prompt, Cut | None]:
+        """Return the prompt, and what had to be left out of it."""
         prompt = self._prompts.make(request)
+        if not prompt.tokens:
+            raise UsageError(
+                "AiError: Bad input: Error: the prompt is empty: this model begins a text with no token of its own.",
+                hint="Send at least one character.",
+                code="prompt_empty",
+                cf_code=5006,
+            )
         if len(prompt.tokens) < self._longest:
-            return prompt.tokens, None, prompt.warning
+            return prompt, None
         limit = self._longest - max(1, min(request.max_tokens, self._longest // 4))
         if request.truncate is None:
             raise context_exceeded(len(prompt.tokens), self._longest)
         if request.raw_prompt is not None:
             kept = cut_tokens(prompt.tokens, limit, request.truncate)
-            return kept, Cut(request.truncate, len(prompt.tokens) - len(kept), 0), None
+            return Prompt(kept), Cut(request.truncate, len(prompt.tokens) - len(kept), 0)
         cutter = MessageCutter(
             self.count_prompt,
             lambda text: self._model.tokenize(text, special=False),
@@ -119,7 +136,7 @@ class LlamaEngine:
         prompt = self._prompts.make(shorter)
         if len(prompt.tokens) >= self._longest:
             raise context_exceeded(len(prompt.tokens), self._longest)
-        return prompt.tokens, cut, prompt.warning
+        return prompt, cut
 
     def submit(self, job: Job) -> None:
         """Queue a job."""
@@ -163,8 +180,9 @@ class LlamaEngine:
     def close(self) -> None:
         """End what runs and free the model."""
         self._scheduler.stop()
-        if self._thread.is_alive():
-            self._thread.join()
+        for thread in (self._thread, self._warm):
+            if thread.is_alive():
+                thread.join()
         for context in (self._exact_context, self.context):
             if context is not None:
                 context.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from edgecli.ai.engines.generation import Constraint, GenerationRequest
 from edgecli.ai.engines.llama_cpp.constraint import ConstraintCompiler, embed_schema
 from edgecli.ai.engines.llama_cpp.gguf_model import GgufModel
@@ -10,6 +12,9 @@ from edgecli.ai.engines.llama_cpp.schema_parts import any_object
 from edgecli.ai.engines.llama_cpp.tool_formats import ToolFormat
 from edgecli.ai.engines.llama_cpp.tool_grammar import call_grammar, chosen_tools, structure_tokens
 from edgecli.ai.engines.llama_cpp.tool_guard import tool_matcher
+from edgecli.errors import EdgeError
+
+log = logging.getLogger("edgecli.ai")
 
 
 class Forms:
@@ -19,6 +24,13 @@ class Forms:
         self._model = model
         self._form = form
         self._compiler = ConstraintCompiler(model)
+
+    def warm(self) -> None:
+        """Read the vocabulary, so that no request has to wait for it. Never fails: a request would be told."""
+        try:
+            self._compiler.warm()
+        except EdgeError as error:
+            log.debug("%s", error.message)
 
     def matcher(self, request: GenerationRequest) -> Matcher | None:
         """Return what holds the answer to its form; None where it is free.

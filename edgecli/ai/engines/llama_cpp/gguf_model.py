@@ -26,6 +26,7 @@ _said: deque[str] = deque(maxlen=20)
 _keep: list[Any] = []
 
 # Attributes of a token that stands for structure and not for text (llama.h, enum llama_token_attr).
+_UNKNOWN = 1 << 0
 _CONTROL = 1 << 3
 _USER_DEFINED = 1 << 4
 
@@ -102,6 +103,10 @@ class GgufModel:
         self.vocab: Any = self.lib.llama_model_get_vocab(self.handle)
         self.vocabulary_size: int = self.lib.llama_vocab_n_tokens(self.vocab)
         self.trained_context: int = self.lib.llama_model_n_ctx_train(self.handle)
+        self.recurrent: bool = self.lib.llama_model_is_recurrent(self.handle) or self.lib.llama_model_is_hybrid(
+            self.handle
+        )
+        """Whether layers keep one state of all that was read (Mamba, LFM2 …), which cannot be cut back to a prefix."""
         self.adapters: dict[str, Any] = {}
         """Handles of the LoRA adapters that were loaded for it, by file."""
         self._pieces: dict[int, bytes] = {}
@@ -135,19 +140,20 @@ class GgufModel:
         texts = {
             self.text_of(token)
             for token in range(self.vocabulary_size)
-            if self.lib.llama_vocab_get_attr(self.vocab, token) & (_CONTROL | _USER_DEFINED)
+            if self.lib.llama_vocab_get_attr(self.vocab, token) & (_UNKNOWN | _CONTROL | _USER_DEFINED)
         }
         return sorted((text for text in texts if text.strip()), key=len, reverse=True)
 
     def tokenize(self, text: str, *, special: bool, begin: bool = False) -> list[int]:
         """Return the tokens of `text`; `special` reads structure in it, `begin` adds the first token."""
         data = text.encode("utf-8", "replace")
-        room = len(data) + 8
-        tokens = (ctypes.c_int32 * room)()
-        count = self.lib.llama_tokenize(self.vocab, data, len(data), tokens, room, begin, special)
-        if count < 0:
-            raise EngineError(f"llama.cpp could not tokenize a text of {len(text)} characters.", code="tokenize_failed")
-        return list(tokens[:count])
+        # A token has a byte at least, but for spaces: a vocabulary without its own writes each as three.
+        for room in (len(data) + 8, 3 * len(data) + 8):
+            tokens = (ctypes.c_int32 * room)()
+            count = self.lib.llama_tokenize(self.vocab, data, len(data), tokens, room, begin, special)
+            if count >= 0:
+                return list(tokens[:count])
+        raise EngineError(f"llama.cpp could not tokenize a text of {len(text)} characters.", code="tokenize_failed")
 
     def piece(self, token: int) -> bytes:
         """Return the bytes of a token; structure has none."""
@@ -163,6 +169,15 @@ class GgufModel:
             if count >= 0:
                 return buffer.raw[:count]
         raise EngineError(f"Token {token} of `{self.file.name}` is longer than 4096 bytes.", code="token_too_long")
+
+    def silent_marks(self, *marks: str) -> dict[int, bytes]:
+        """Return those of `marks` that are tokens without a text of their own, by token."""
+        found: dict[int, bytes] = {}
+        for mark in filter(None, marks):
+            tokens = self.tokenize(mark, special=True)
+            if len(tokens) == 1 and not self.piece(tokens[0]):
+                found[tokens[0]] = mark.encode()
+        return found
 
     def ends(self, token: int) -> bool:
         """Tell whether the model says with `token` that its answer is complete."""

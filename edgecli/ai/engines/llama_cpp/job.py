@@ -47,10 +47,9 @@ class Job:
     sampler: Sampler | None = None
     matcher: Matcher | None = None
     structure: Mapping[int, bytes] = field(default_factory=dict[int, bytes])
-    """Tokens of structure that count as text here: those that open and close calls of tools."""
+    """Tokens of structure that count as text here: the marks of calls and of what the model thinks."""
     cut: Cut | None = None
     warning: str | None = None
-    cancelled: bool = False
     cached: int | None = None
     """Tokens of the prompt that the cache held when the request began; None before."""
     sequence: int | None = None

@@ -70,7 +70,8 @@ def load(options: LoadOptions) -> LoadedModel:
 
 def _load(file: Path, header: GgufHeader, fit: Fit, options: LoadOptions) -> LoadedModel:
     model = GgufModel(file, gpu_layers=fit.gpu_layers, header=header)
-    sequences = min(options.slots * 2 + KEPT_PREFIXES, MOST_SEQUENCES)
+    # A recurrent model keeps no prefixes, and a state for each sequence.
+    sequences = options.slots if model.recurrent else min(options.slots * 2 + KEPT_PREFIXES, MOST_SEQUENCES)
     try:
         return LoadedModel(model, new_context(model, options, cells=fit.cells, sequences=sequences), fit)
     except EngineError:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, cast
 
 from edgecli.ai.engines.chat_template import ChatTemplate
-from edgecli.ai.engines.generation import GenerationRequest
+from edgecli.ai.engines.generation import GenerationRequest, Tool
 from edgecli.ai.engines.llama_cpp.gguf_model import GgufModel
+from edgecli.ai.engines.llama_cpp.reasoning import reasoning_marks
 from edgecli.ai.engines.llama_cpp.tool_formats import tool_format
 from edgecli.ai.engines.llama_cpp.tool_messages import prepare_messages, template_tools
 
@@ -23,6 +26,8 @@ class Prompt:
     tokens: list[int]
     warning: str | None = None
     """What had to be changed for the model's template."""
+    thinks: bool = False
+    """Whether it ends behind the opening of what the model thinks: see `reasoning.py`."""
 
 
 class PromptMaker:
@@ -30,32 +35,42 @@ class PromptMaker:
 
     def __init__(self, model: GgufModel) -> None:
         self._model = model
-        self._template = ChatTemplate(model.chat_template, bos=model.bos, eos=model.eos)
         self.form = tool_format(model.chat_template)
         """How the model writes calls of tools."""
+        self.marks = reasoning_marks(model.chat_template)
+        """How it marks what it thinks, if its template knows of that."""
+
+    @cached_property
+    def _template(self) -> ChatTemplate:
+        """Compiled when it is first needed: a raw prompt needs none, whatever the model brings."""
+        return ChatTemplate(self._model.chat_template, bos=self._model.bos, eos=self._model.eos)
 
     def make(self, request: GenerationRequest) -> Prompt:
         """Return the prompt of a request.
 
-        What a message says is text, even where it spells a token of structure such as `<|im_end|>`: a
-        document cannot end its message and speak as the system. A raw prompt is the caller's own and is read
-        with its structure. Raises UsageError if the template refuses the conversation.
+        What a message or the description of a tool says is text, even where it spells a token of structure such as
+        `<|im_end|>`: a document cannot end its message and speak as the system. A raw prompt is the caller's own and
+        is read with its structure. Raises UsageError if the template refuses the conversation, EngineError if it is
+        no valid Jinja.
         """
         if request.raw_prompt is not None:
             return Prompt(self._model.tokenize(request.raw_prompt, special=True, begin=True))
         hidden: list[str] = []
-        disarmed: list[dict[str, Any]] = [self._disarm(dict(message), hidden) for message in request.messages or ()]
-        messages = prepare_messages(self.form, disarmed, request.tools, request.tool_choice)
-        tools = template_tools(self.form, request.tools, request.tool_choice)
-        rendered = self._template.render(messages, tools=tools)
-        return Prompt(self._tokenize_marked(rendered.text, hidden), rendered.warning)
+        clean = partial(self._disarm, hidden=hidden)
+        tools = [Tool(clean(tool.name), clean(tool.description), clean(tool.parameters)) for tool in request.tools]
+        choice = clean(request.tool_choice)
+        messages = prepare_messages(self.form, request.messages or (), tools, choice, clean=clean)
+        rendered = self._template.render(messages, tools=template_tools(self.form, tools, choice))
+        thinks = self.marks is not None and rendered.text.rstrip().endswith(self.marks.opening)
+        return Prompt(self._tokenize_marked(rendered.text, hidden), rendered.warning, thinks)
 
     def _disarm(self, value: Any, hidden: list[str]) -> Any:
-        """Replace each token of structure in all texts by a mark that passes through the template."""
-        if isinstance(value, dict):
-            return {key: self._disarm(each, hidden) for key, each in value.items()}
+        """Replace each token of structure in all texts and names by a mark that passes through the template."""
+        if isinstance(value, Mapping):
+            items = cast("Mapping[str, Any]", value).items()
+            return {self._disarm(key, hidden): self._disarm(each, hidden) for key, each in items}
         if isinstance(value, list):
-            return [self._disarm(each, hidden) for each in value]
+            return [self._disarm(each, hidden) for each in cast("list[Any]", value)]
         if not isinstance(value, str) or not self._has_structure(value):
             return value
 

@@ -38,6 +38,7 @@ def piece_from(body: dict[str, Any]) -> Piece:
         text=body["text"],
         tool_calls=tuple(ToolCallPart(**part) for part in body["tool_calls"]),
         logprobs=tuple(_logprob_from(each) for each in body["logprobs"]),
+        reasoning=body["reasoning"],
         cut=Cut(**body["cut"]) if body["cut"] else None,
         warning=body["warning"],
         finish_reason=body["finish_reason"],

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 TOP_K = 40
 TOP_P = 0.95
 MIN_P = 0.05
+COLDEST = 1e-6
+"""Below this temperature the likeliest token is taken: logits divided by less overflow to infinity, and then any may
+be drawn."""
 _RANDOM_SEED = 0xFFFFFFFF  # llama.cpp reads this one as "no seed"
 
 _PENALTIES_TAKES = 5
@@ -41,7 +44,8 @@ class Sampler:
         self._bias = [(token, bias) for token, bias in request.logit_bias.items() if 0 <= token < vocabulary]
         repetition = request.repetition_penalty or 1.0
         penalties = repetition != 1.0 or request.frequency_penalty or request.presence_penalty
-        if request.temperature <= 0 and not penalties:
+        greedy = request.temperature < COLDEST
+        if greedy and not penalties:
             return  # the likeliest token needs no chain
         self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
         if penalties:
@@ -50,7 +54,7 @@ class Sampler:
                     vocabulary, context, max(repetition, 0.01), request.frequency_penalty, request.presence_penalty
                 )
             )
-        if request.temperature <= 0:
+        if greedy:
             self._add(lib.llama_sampler_init_greedy())
             return
         self._add(lib.llama_sampler_init_top_k(request.top_k or TOP_K))

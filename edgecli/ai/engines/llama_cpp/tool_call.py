@@ -115,5 +115,39 @@ class CallReader:
         return self._arguments.ending() if self._arguments is not None else "{}"
 
 
+class ArgumentsReader:
+    """The same for arguments alone, of a tool whose name came before them."""
+
+    def __init__(self, name: str) -> None:
+        self.name: str | None = name
+        self.broken = False
+        self._json = JsonText()
+        self._pending = ""
+
+    @property
+    def done(self) -> bool:
+        return self._json.done and not self.broken
+
+    @property
+    def begun(self) -> bool:
+        return self._json.depth > 0
+
+    def take(self, character: str) -> bool:
+        if not self.begun and character != "{":
+            self.broken = not character.isspace()
+        elif self._json.take(character):
+            self._pending += character
+        else:
+            self.broken = True
+        return not self.broken
+
+    def arguments(self) -> str:
+        pending, self._pending = self._pending, ""
+        return pending
+
+    def ending(self) -> str:
+        return self._json.ending()
+
+
 def _refuse(name: str) -> None:
     raise ValueError(f"{name} is no JSON")

@@ -1,6 +1,7 @@
 """How models write calls of tools, recognised by their chat templates.
 
-Sources: the templates that the model's makers publish (Qwen2.5, Hermes 2 Pro, Llama 3.1 and 3.2, Mistral Nemo).
+Sources: the templates that the model's makers publish (Qwen2.5, Hermes 2 Pro, Llama 3.1 and 3.2, Mistral Nemo,
+Ministral 3).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ class ToolFormat:
     """What comes before a call, or before the list of them."""
     closing: str = ""
     """What comes after each call."""
+    named: str = ""
+    """What comes between the bare name of a tool and its arguments; else both are in one JSON object."""
     listed: bool = False
     """Whether the calls are one JSON array."""
     leading: bool = False
@@ -34,13 +37,13 @@ class ToolFormat:
 HERMES = ToolFormat("hermes", native=True, opening="<tool_call>", closing="</tool_call>")
 LLAMA = ToolFormat("llama", native=True, opening="<|python_tag|>", leading=True, key="parameters", calls=1)
 MISTRAL = ToolFormat("mistral", native=True, opening="[TOOL_CALLS]", listed=True)
+MISTRAL_NAMED = ToolFormat("mistral", native=True, opening="[TOOL_CALLS]", named="[ARGS]")
 # One call: models that have not been trained on tools, the small ones above all, repeat a call for as long as they may.
 GENERIC = ToolFormat("generic", native=False, opening="<tool_call>", closing="</tool_call>", calls=1)
 
-# Qwen3-Coder writes `<function=NAME><parameter=KEY>` inside Hermes's tags, GLM `<arg_key>`; newer Mistrals write
-# `[TOOL_CALLS]NAME[ARGS]{…}`, Apriel `<tool_calls>[…]</tool_calls>`,
-# MiniMax `<invoke name=…>`.
-_OTHERS = re.compile(r"<function=|<arg_key>|\[ARGS\]|<tool_calls>|<invoke ")
+# Qwen3-Coder writes `<function=NAME><parameter=KEY>` inside Hermes's tags, GLM `<arg_key>`; Mistral Small 3.2 writes
+# `[TOOL_CALLS]NAME[CALL_ID]ID[ARGS]{…}`, Apriel `<tool_calls>[…]</tool_calls>`, MiniMax `<invoke name=…>`.
+_OTHERS = re.compile(r"<function=|<arg_key>|\[CALL_ID\]|<tool_calls>|<invoke ")
 
 
 def tool_format(template_source: str | None) -> ToolFormat:
@@ -55,5 +58,5 @@ def tool_format(template_source: str | None) -> ToolFormat:
     if HERMES.opening in source and "arguments" in source:
         return HERMES
     if MISTRAL.opening in source:
-        return MISTRAL
+        return MISTRAL_NAMED if MISTRAL_NAMED.named in source else MISTRAL
     return LLAMA if '"parameters": dictionary of argument' in source else GENERIC

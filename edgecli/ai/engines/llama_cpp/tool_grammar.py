@@ -46,12 +46,7 @@ def _wrong(place: str, problem: str, *, hint: str) -> UsageError:
 
 def structure_tokens(model: GgufModel, form: ToolFormat) -> dict[int, bytes]:
     """Return the tokens that mark calls and have no text of their own (`GgufModel.piece`), with their texts."""
-    found: dict[int, bytes] = {}
-    for mark in (form.opening, form.closing):
-        tokens = model.tokenize(mark, special=True) if mark else []
-        if len(tokens) == 1 and not model.piece(tokens[0]):
-            found[tokens[0]] = mark.encode()
-    return found
+    return model.silent_marks(form.opening, form.closing, form.named)
 
 
 def call_grammar(
@@ -81,17 +76,23 @@ def call_grammar(
         opening = mark(form.opening, after=NEWLINE)
         again = more(f"{mark(form.opening, before=NEWLINE, after=NEWLINE)} call {close}")
         start = f"{'SPACE?' if opened else opening} call {close} {again}"
+    elif form.named:
+        start = f"{'SPACE?' if opened else mark(form.opening)} call {more(f'{mark(form.opening)} call')}"
     else:
         start = "SPACE? call" if opened else "call"
     lines = [f"start: {start}", "call: " + " | ".join(f"call_{index}" for index in range(len(tools)))]
     for index, tool in enumerate(tools):
+        schema = embed_schema(_parameters(tool), f"the schema of tool `{tool.name}`")
+        if form.named:
+            named = mark(form.named, before=tool.name)
+            lines += [f"call_{index}: {named} arguments_{index}", f"arguments_{index}: {schema}"]
+            continue
         name = json.dumps(tool.name, ensure_ascii=False)
         arguments = _quoted(f'{name}, "{form.key}": ')
         if opened and form.leading:
             head = f'"{{" SPACE? "\\"name\\"" SPACE? ":" SPACE? {arguments}'
         else:
             head = _quoted(f'{{"name": {name}, "{form.key}": ')
-        schema = embed_schema(_parameters(tool), f"the schema of tool `{tool.name}`")
         lines += [f'call_{index}: {head} arguments_{index} "}}"', f"arguments_{index}: {schema}"]
     return "\n".join([*lines, r"SPACE: /[ \n]{1,8}/"])
 

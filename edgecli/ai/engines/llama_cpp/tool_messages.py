@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from edgecli.ai.engines.generation import Tool
@@ -47,14 +47,20 @@ def instructions(form: ToolFormat, tools: Sequence[Tool], choice: str) -> str:
 
 
 def prepare_messages(
-    form: ToolFormat, messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool], choice: str
+    form: ToolFormat,
+    messages: Sequence[Mapping[str, Any]],
+    tools: Sequence[Tool],
+    choice: str,
+    *,
+    clean: Callable[[Message], Message] = lambda message: message,
 ) -> list[Message]:
     """Return the conversation with calls and results as the model's template takes them.
 
     Calls may come flat or in OpenAI's form; results are matched to calls by `tool_call_id`, and without one by
-    their order. Raises UsageError, cf_code 5006, for a call without a name.
+    their order. `clean` sees each message before anything is written into it, and its calls as objects: JSON may hide
+    what a text says. Raises UsageError, cf_code 5006, for a call without a name.
     """
-    normal = _normalise(messages)
+    normal = [clean(message) for message in _normalise(messages)]
     if not form.native:
         return _with_instructions(_as_text(form, normal), instructions(form, tools, choice))
     if form.calls == 1:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from edgecli.ai.engines.generation import Tool, ToolCallPart
-from edgecli.ai.engines.llama_cpp.tool_call import CallReader
+from edgecli.ai.engines.llama_cpp.tool_call import ArgumentsReader, CallReader
 from edgecli.ai.engines.llama_cpp.tool_formats import ToolFormat
 
 Place = Literal["lead", "text", "opened", "call", "behind"]
@@ -28,7 +28,7 @@ class ToolStream:
         self._raw = ""  # what has been taken for a call, to be given back if it is none
         self._listed = False
         self._closed = False  # whether the closing of the last call has come
-        self._call = CallReader(self._names)
+        self._call: CallReader | ArgumentsReader = CallReader(self._names)
         self._begun = False  # whether a part of this call was given out
         self._text = ""
         self._parts: list[ToolCallPart] = []
@@ -109,6 +109,8 @@ class ToolStream:
 
     def _step_opened(self) -> bool:
         """Behind an opening, or between two calls of a list."""
+        if self._form.named:
+            return self._step_name()
         character, self._rest = self._rest[0], self._rest[1:]
         if character == "{":
             self._rest = character + self._rest
@@ -120,6 +122,21 @@ class ToolStream:
         elif not character.isspace():
             self._give_back()
         return True
+
+    def _step_name(self) -> bool:
+        begun = self._rest.lstrip()
+        for name in self._names:
+            head = name + self._form.named
+            if begun.startswith(head):
+                taken = len(self._rest) - len(begun) + len(head)
+                self._raw += self._rest[:taken]
+                self._rest = self._rest[taken:]
+                self._place, self._call, self._begun = "call", ArgumentsReader(name), False
+                return True
+        if not any((name + self._form.named).startswith(begun) for name in self._names):
+            self._give_back()
+            return True
+        return False
 
     def _step_call(self) -> bool:
         for number, character in enumerate(self._rest):

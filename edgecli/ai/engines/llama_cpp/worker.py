@@ -108,7 +108,7 @@ class Worker:
         elif item.usage is not None:
             self._jobs.pop(number, None)
             self._events.append([number, "piece", item])
-        elif item.tool_calls or item.logprobs or item.cut or item.warning:
+        elif item.tool_calls or item.reasoning or item.logprobs or item.cut or item.warning:
             self._events.append([number, "piece", item])
         else:  # nearly all of them
             self._events.append([number, "text", item.text])

@@ -11,6 +11,7 @@ import pytest
 
 from edgecli.ai.engines.generation import LoraAdapter
 from edgecli.ai.engines.llama_cpp.engine import LlamaEngine
+from edgecli.ai.engines.llama_cpp.gguf_model import library
 from edgecli.ai.engines.llama_cpp.options import LoadOptions
 from edgecli.errors import UsageError
 from tests.ai.engines.llama_cpp.running import complete, raw, start
@@ -68,3 +69,10 @@ def test_files_that_are_no_adapter_are_refused(engine: LlamaEngine, tmp_path: Pa
             complete(engine, raw("x", lora=LoraAdapter(path)))
         assert caught.value.cf_code == 3039
     assert complete(engine, raw("Still", max_tokens=2))[0] is not None
+
+
+def test_an_older_complaint_of_llama_cpp_is_not_taken_for_the_reason(engine: LlamaEngine, tmp_path: Path) -> None:
+    lib = library()
+    assert not lib.llama_model_load_from_file(b"/nowhere/at-all.gguf", lib.llama_model_default_params())
+    with pytest.raises(UsageError, match="there is no such file"):
+        start(engine, raw("One", lora=LoraAdapter(str(tmp_path / "none.gguf"))))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from edgecli.ai.engines.llama_cpp.constraint_tokens import make_tokenizer
 from edgecli.ai.engines.llama_cpp.engine import LlamaEngine
+from edgecli.ai.engines.llama_cpp.gguf_model import GgufModel
 from edgecli.ai.engines.llama_cpp.options import LoadOptions
-from edgecli.errors import EngineError
+from edgecli.errors import EngineError, UsageError
 from tests.ai.engines.llama_cpp.running import chat, complete, raw, start
 
 pytestmark = pytest.mark.models
@@ -102,6 +106,16 @@ def test_where_the_cache_is_too_small_requests_take_turns(small: LlamaEngine) ->
     assert small.status()["cells_used"] <= small.facts.cells
 
 
+def test_who_has_to_leave_the_cache_goes_on_later(small: LlamaEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgecli.ai.engines.llama_cpp.batcher.RESERVE", 4)
+    endless = {token: -100.0 for token in range(3)}  # the tokens that end an answer
+    running = [start(small, raw(f"Chapter {n}: one", max_tokens=90, logit_bias=endless)) for n in range(4)]
+    assert [one.whole()[2].completion_tokens for one in running] == [90] * 4
+    status = small.status()
+    assert status["preempted"] > 0
+    assert (status["running"], status["waiting"]) == (0, 0)
+
+
 def test_a_failed_step_ends_its_requests_and_nothing_else(small: LlamaEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     complete(small, raw("Before", max_tokens=2))
 
@@ -113,6 +127,52 @@ def test_a_failed_step_ends_its_requests_and_nothing_else(small: LlamaEngine, mo
         complete(small, raw("During", max_tokens=2))
     monkeypatch.undo()
     assert complete(small, raw("After", max_tokens=2))[1] in {"length", "stop"}
+
+
+def test_a_request_with_nothing_to_read_harms_no_other(engine: LlamaEngine) -> None:
+    other = start(engine, raw("One, two,", max_tokens=20))
+    other.next()
+    with pytest.raises(UsageError, match="the prompt is empty"):
+        start(engine, raw(""))
+    assert other.whole()[1] in {"length", "stop"}
+
+
+def test_without_room_for_a_cache_of_their_own_seeded_requests_share_one(
+    small: LlamaEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("edgecli.ai.engines.llama_cpp.engine.new_context", fail)
+    assert complete(small, raw("A list:", seed=1, max_tokens=3))[2].completion_tokens <= 3
+    assert small.status()["running"] == 0
+
+
+def test_the_vocabulary_is_read_while_nothing_is_to_be_done(
+    small: LlamaEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = threading.Event()
+
+    def note(model: GgufModel) -> Any:
+        tokenizer = make_tokenizer(model)
+        read.set()
+        return tokenizer
+
+    monkeypatch.setattr("edgecli.ai.engines.llama_cpp.constraint.make_tokenizer", note)
+    monkeypatch.setattr("edgecli.ai.engines.llama_cpp.scheduler.IDLE_SECONDS", 0.01)
+    complete(small, raw("One", max_tokens=1))
+    assert read.wait(120)
+
+
+def test_after_the_end_nothing_waits_for_an_answer(generation_folder: Path) -> None:
+    engine = LlamaEngine(LoadOptions(path=str(generation_folder), context=256, threads=1, slots=1))
+    engine.start()
+    job = start(engine, raw("One", max_tokens=1)).job
+    engine.close()
+    for late in (engine.status, lambda: engine.submit(job)):
+        with pytest.raises(EngineError, match="unloaded"):
+            late()
+    engine.cancel(job)
 
 
 def test_what_still_runs_is_told_of_the_end(generation_folder: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from edgecli.ai.engines.chat_template import ChatTemplate, repair
 from edgecli.ai.engines.generation import Tool
-from edgecli.ai.engines.llama_cpp.tool_formats import GENERIC, HERMES, LLAMA, MISTRAL, tool_format
+from edgecli.ai.engines.llama_cpp.tool_formats import GENERIC, HERMES, LLAMA, MISTRAL, MISTRAL_NAMED, tool_format
 from edgecli.ai.engines.llama_cpp.tool_messages import instructions, prepare_messages, template_tools
 from edgecli.errors import UsageError
 
@@ -69,7 +69,12 @@ CONVERSATION: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize(
     ("source", "form"),
-    [(QWEN, HERMES), (LLAMA_3_2, LLAMA), (MISTRAL_NEMO, MISTRAL), (CODER, GENERIC), (CHATML, GENERIC), (None, GENERIC)],
+    [
+        *((QWEN, HERMES), (LLAMA_3_2, LLAMA), (MISTRAL_NEMO, MISTRAL), (CODER, GENERIC), (CHATML, GENERIC)),
+        ("{{ tools }}[TOOL_CALLS]{{ name }}[ARGS]{{ arguments|tojson }}", MISTRAL_NAMED),
+        ("{{ tools }}[TOOL_CALLS]{{ name }}[CALL_ID]{{ id }}[ARGS]{{ arguments|tojson }}", GENERIC),
+        (None, GENERIC),
+    ],
 )
 def test_templates_tell_how_calls_are_written(source: str | None, form: Any) -> None:
     assert tool_format(source) is form

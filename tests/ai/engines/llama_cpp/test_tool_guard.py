@@ -13,7 +13,7 @@ import pytest
 from edgecli.ai.engines.generation import Tool
 from edgecli.ai.engines.llama_cpp.constraint import ConstraintCompiler, TokenMatcher
 from edgecli.ai.engines.llama_cpp.gguf_model import GgufModel
-from edgecli.ai.engines.llama_cpp.tool_formats import GENERIC, HERMES, LLAMA, MISTRAL, ToolFormat
+from edgecli.ai.engines.llama_cpp.tool_formats import GENERIC, HERMES, LLAMA, MISTRAL, MISTRAL_NAMED, ToolFormat
 from edgecli.ai.engines.llama_cpp.tool_grammar import call_grammar, structure_tokens
 from edgecli.ai.engines.llama_cpp.tool_guard import ToolGuard, tool_matcher
 from edgecli.ai.engines.llama_cpp.tool_stream import ToolStream
@@ -37,7 +37,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     'say "hi"': {"type": "object", "properties": {"tree": {"$ref": "#"}, "n": {"const": 1}}},
 }
 TOOLS = tuple(Tool(name, "", parameters) for name, parameters in SCHEMAS.items())
-FORMS = [HERMES, LLAMA, MISTRAL, GENERIC]
+FORMS = [HERMES, LLAMA, MISTRAL, MISTRAL_NAMED, GENERIC]
 OPENED = {"hermes": "Well. <tool_call>", "llama": "", "mistral": "Well.[TOOL_CALLS]", "generic": "<tool_call>"}
 
 

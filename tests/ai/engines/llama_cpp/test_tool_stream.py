@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edgecli.ai.engines.generation import Tool, ToolCallPart
-from edgecli.ai.engines.llama_cpp.tool_formats import GENERIC, HERMES, LLAMA, MISTRAL, ToolFormat
+from edgecli.ai.engines.llama_cpp.tool_formats import GENERIC, HERMES, LLAMA, MISTRAL, MISTRAL_NAMED, ToolFormat
 from edgecli.ai.engines.llama_cpp.tool_stream import ToolStream
 
 TOOLS = (Tool("weather"), Tool("add"))
@@ -50,7 +50,20 @@ def together(parts: Sequence[ToolCallPart]) -> list[tuple[str, Any]]:
     return [(name, json.loads(arguments)) for name, arguments in calls]
 
 
-CASES: list[tuple[ToolFormat, str, str, list[tuple[str, Any]]]] = [
+NAMED = 'add[ARGS]{"x": 1, "y": [2, {"z": "}"}]}'
+
+CASES: list[tuple[ToolFormat, str, str | None, list[tuple[str, Any]]]] = [
+    (MISTRAL_NAMED, f"[TOOL_CALLS]{NAMED}", "", [ADDED]),
+    (
+        MISTRAL_NAMED,
+        f'I look.[TOOL_CALLS] {NAMED}[TOOL_CALLS]weather[ARGS]{{"city": "北京"}}',
+        "I look.",
+        [ADDED, WEATHERED],
+    ),
+    (MISTRAL_NAMED, "[TOOL_CALLS]nothing[ARGS]{}", "[TOOL_CALLS]nothing[ARGS]{}", []),
+    (MISTRAL_NAMED, "[TOOL_CALLS]add[ARGS]{}[TOOL_CALLS]add", "", [("add", {})]),
+    (MISTRAL_NAMED, "[TOOL_CALLS]add[ARGS]1", "[TOOL_CALLS]add[ARGS]1", []),
+    (MISTRAL_NAMED, "[TOOL_CALLS]ad", "[TOOL_CALLS]ad", []),
     (HERMES, "No call at all.", "No call at all.", []),
     (HERMES, f"<tool_call>\n{ADD}\n</tool_call>", "", [ADDED]),
     (HERMES, f"I will look.\n\n<tool_call>{WEATHER}</tool_call>", "I will look.", [WEATHERED]),
