@@ -100,8 +100,17 @@ def test_a_model_that_answers_with_chat_completions(edgecli: Run, project: Path,
     assert (done.returncode, done.stdout.strip()) == (0, said.stdout.strip())
 
 
-@pytest.mark.parametrize("options", [(), ("--no-stream",), ("--no-stream", "--json"), ("--json-schema", '{"const":1}')])
-@pytest.mark.parametrize("model", [GENERATION, GLM])
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        (GENERATION, ()),
+        (GENERATION, ("--no-stream", "--json")),
+        (GLM, ("--json-schema", '{"const":1}')),
+        pytest.param(GENERATION, ("--json-schema", '{"const":1}'), marks=pytest.mark.slow),
+        pytest.param(GLM, (), marks=pytest.mark.slow),
+        pytest.param(GLM, ("--no-stream",), marks=pytest.mark.slow),
+    ],
+)
 def test_changes_to_the_prompt_are_told(edgecli: Run, project: Path, model: str, options: tuple[str, ...]) -> None:
     (project / "wrangler.toml").write_text(
         f'name = "test"\n[edgecli.generation]\ncontext = 512\n[edgecli.models."{GLM}"]\nuse = "{GENERATION}"\n',

@@ -193,7 +193,7 @@ def test_errors_have_the_form_of_their_api(client: TestClient) -> None:
     assert (status, set(body), body["error"]["code"]) == (404, {"error"}, "no_route")
     for method, path in (("GET", "files"), ("GET", "models/@edge/none"), ("GET", "chat/completions")):
         status, body = said(method, path)
-        assert body["errors"][0]["message"] == body["error"]["message"] != ""
+        assert body["error"]["message"].startswith(body["errors"][0]["message"])
         assert body["error"]["errors"] == body["errors"]
     assert "error" not in client.get(f"{BASE}nothing").json()
 

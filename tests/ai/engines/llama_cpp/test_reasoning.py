@@ -12,7 +12,7 @@ from edgecli.ai.engines.generation import GenerationRequest, Piece, Tool
 from edgecli.ai.engines.llama_cpp.answer import AnswerWriter
 from edgecli.ai.engines.llama_cpp.gguf_model import GgufModel
 from edgecli.ai.engines.llama_cpp.options import LoadOptions
-from edgecli.ai.engines.llama_cpp.process import ModelProcess
+from edgecli.ai.engines.llama_cpp.process import LlamaProcess
 from edgecli.ai.engines.llama_cpp.reasoning import ReasoningMarks, ReasoningStream, reasoning_marks
 from edgecli.ai.engines.llama_cpp.tool_formats import HERMES
 from edgecli.ai.engines.llama_cpp.tool_stream import ToolStream
@@ -88,12 +88,12 @@ def test_a_model_that_thinks(generation_folder: Path, tmp_path: Path) -> None:
     template = "{# </think> #}{% for m in messages %}{{ m.content }}\n{% endfor %}<think>\n"
     with_template(generation_folder, template, tmp_path / "model.gguf")
 
-    async def answer(model: ModelProcess, request: GenerationRequest) -> tuple[str, str]:
+    async def answer(model: LlamaProcess, request: GenerationRequest) -> tuple[str, str]:
         pieces: list[Piece] = [piece async for piece in model.generate(request)]
         return "".join(piece.reasoning for piece in pieces), "".join(piece.text for piece in pieces)
 
     async def main() -> None:
-        model = await ModelProcess.start(LoadOptions(path=str(tmp_path), context=256, threads=1, slots=1))
+        model = await LlamaProcess.start(LoadOptions(path=str(tmp_path), context=256, threads=1, slots=1))
         try:
             asked = chat("Name three colours.", max_tokens=8)
             thought, said = await answer(model, replace(asked, split_reasoning=True))
