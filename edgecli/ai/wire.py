@@ -60,6 +60,15 @@ def usage_of(said: Mapping[str, Any]) -> dict[str, Any] | None:
     return usage or None
 
 
+def was_cut(said: Mapping[str, Any]) -> bool:
+    """Tell whether an answer, or the one that this event of a stream ends, was cut at its longest."""
+    response = said.get("response") if "type" in said else said
+    if isinstance(response, dict) and response.get("status") == "incomplete":
+        return True
+    choices = said.get("choices")
+    return (choices[0] if choices else said).get("finish_reason") == "length"
+
+
 def _called(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the calls of tools among the items of a response, in the form of chat completions."""
     return [
