@@ -14,6 +14,8 @@ from edgecli.ai.embedding_host import EmbeddingHost
 from edgecli.ai.keep_alive import read_keep_alive
 from edgecli.ai.limits import Limits
 from edgecli.ai.pool import Entry, Pool
+from edgecli.ai.totals import Totals
+from edgecli.errors import EngineError
 from edgecli.models.schema import InstalledModel, ModelSpec, Task
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class AiService:
         self._verbose = verbose
         self._serving = serving
         self._pool = Pool(settings.keep_alive)
+        self.totals = Totals()
         wanted = settings.generation
         self.limits = Limits(slots=wanted.slots, queue=wanted.queue, seconds=wanted.timeout)
 
@@ -196,7 +199,10 @@ class AiService:
         for entry in self._pool.loaded():
             facts = describe(entry.spec, entry)
             if entry.spec.task is Task.TEXT_GENERATION and (engine := entry.loaded) is not None:
-                facts["activity"] = await engine.statistics()
+                try:
+                    facts["activity"] = await engine.statistics()
+                except EngineError:  # it died, or was unloaded meanwhile
+                    continue
             found.append(facts)
         return found
 
@@ -212,7 +218,9 @@ class AiService:
 
     async def _load_generation(self, spec: ModelSpec, whole: bool) -> GenerationEngine:
         path = self._models.store.get(spec).path
-        return await load_generation(spec, path, self.settings, whole=whole, verbose=self._verbose)
+        engine = await load_generation(spec, path, self.settings, whole=whole, verbose=self._verbose)
+        self.totals.begin(spec.id, engine)
+        return engine
 
     async def _load_embedding(self, spec: ModelSpec, whole: bool) -> EmbeddingHost:
         path = self._models.store.get(spec).path
