@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -177,10 +177,13 @@ class AiService:
     async def load(self, model: str, *, keep_alive: float | None = None) -> dict[str, Any]:
         """Load a model now and return what `describe` says of it. Raises as `run` does."""
         spec = self.spec(model)
-        entry: Entry[Any] = (
-            self._generation_entry(spec) if spec.task is Task.TEXT_GENERATION else self._embedding_entry(spec)
-        )
-        async with self._pool.use(entry, keep_alive):
+        entries: dict[Task, Callable[[ModelSpec], Entry[Any]]] = {
+            Task.TEXT_GENERATION: self._generation_entry,
+            Task.TEXT_EMBEDDINGS: self._embedding_entry,
+        }
+        if spec.task not in entries:
+            raise not_available(spec)
+        async with self._pool.use(entries[spec.task](spec), keep_alive):
             pass
         return self.describe(model)
 
