@@ -41,7 +41,8 @@ def add_calls(calls: list[dict[str, Any]], parts: list[dict[str, Any]]) -> None:
 def answer_of(result: Mapping[str, Any]) -> Any:
     """Return what a finished answer says: its text, its object in JSON mode, or the calls of tools it asks for."""
     if result.get("object") == "response":
-        parts = [part for item in result["output"] for part in item.get("content", ())]
+        messages = [item for item in result["output"] if item["type"] == "message"]
+        parts = [part for item in messages for part in item["content"]]
         text = "".join(part["text"] for part in parts)
         return text or _called(result["output"]) or text
     choices = result.get("choices")

@@ -47,7 +47,7 @@ def test_the_responses_api_says_where_an_answer_was_cut(cut: bool) -> None:
     assert was_cut(said[-1]["response"]) is cut
 
 
-@pytest.mark.parametrize("pieces", [recorded.TEXT, recorded.CALLS])
+@pytest.mark.parametrize("pieces", [recorded.TEXT, recorded.THOUGHT, recorded.CALLS])
 def test_the_responses_api_reads_alike(pieces: Sequence[Piece]) -> None:
     call = read_input({"model": recorded.MODEL, "input": "Hi"}, recorded.DEFAULTS, ResponseMemory())
     writer = ResponseWriter(call, recorded.MODEL)
