@@ -63,7 +63,7 @@ class Entry(Generic[LoadedT]):
         return self.model if self.model is not None and self.model.alive else None
 
     @property
-    def until(self) -> float | None:
+    def seconds_left(self) -> float | None:
         """Seconds that it stays if nobody uses it; None is for ever."""
         if self.keep_alive == FOREVER:
             return None

@@ -78,7 +78,7 @@ def test_it_leaves_after_its_time_and_not_while_it_is_used() -> None:
         again = await house.use("a", keep_alive=FOREVER)
         await asyncio.sleep(0.15)
         assert again.alive
-        assert house.pool.loaded()[0].until is None
+        assert house.pool.loaded()[0].seconds_left is None
         await house.use("a", keep_alive=0)
         await asyncio.sleep(0.05)
         assert not again.alive

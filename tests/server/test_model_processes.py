@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -114,3 +115,10 @@ def test_counters_never_fall(server: Server) -> None:
     assert [each[requests] for each in seen] == [1, 2, 3, 3, 4]
     for before, after in pairwise(seen):
         assert all(after[name] >= value for name, value in before.items())
+
+
+def test_ps_tells_how_long_a_model_stays(server: Server) -> None:
+    load(server, EMBEDDING)
+    (shown,) = json.loads(server.command("ps", "--json").stdout)
+    assert 0 < shown["seconds_left"] <= 1800
+    assert server.command("ps").stdout.splitlines()[1].rstrip().endswith("30 min")
