@@ -12,7 +12,7 @@ import typer
 from edgecli import console
 from edgecli.ai import display
 from edgecli.ai.given import read_object, read_stdin
-from edgecli.ai.wire import usage_of
+from edgecli.ai.wire import usage_of, was_cut
 from edgecli.cli import EdgeTyper, common, finite
 from edgecli.errors import UsageError
 
@@ -69,15 +69,20 @@ def run(
     timer = display.Timer()
     if generates and (not common().json and json_schema is None if stream is None else stream):
         events = client.events("POST", path, json=inputs | {"stream": True})
-        usage = display.follow_answer(events, timer, as_json=common().json)
+        usage, cut = display.follow_answer(events, timer, as_json=common().json)
     else:
         body = client.envelope("POST", path, json=inputs)
         result: dict[str, Any] = body["result"]
         usage = usage_of(result)
         display.tell_of_changes({"truncated": result.get("truncated"), "messages": body["messages"]})
         _show(result, lambda said: display.show_answer(said, generates=generates))
+        cut = was_cut(result)
+    if cut or common().verbose:
+        facts = client.call("GET", "/edge/ai/describe", params={"model": model})
+    if cut and usage:
+        display.tell_of_cut(usage, facts["context"])
     if common().verbose:
-        display.show_run(client.call("GET", "/edge/ai/describe", params={"model": model}), usage, timer)
+        display.show_run(facts, usage, timer)
 
 
 @app.command()

@@ -24,7 +24,7 @@ def describe(spec: ModelSpec, entry: Entry[Any] | None) -> dict[str, Any]:
     model = entry.loaded if entry is not None else None
     if entry is None or model is None:
         return facts
-    facts |= {"loaded": True, "users": entry.users, "until": entry.until}
+    facts |= {"loaded": True, "users": entry.users, "seconds_left": entry.seconds_left}
     if isinstance(model, EmbeddingHost):
         known = model.facts
         facts |= {"engine": known.engine, "device": known.device, "context": known.max_tokens}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from edgecli import console
-from edgecli.ai.wire import add_calls, answer_of, calls_of_event, text_of_event, usage_of
+from edgecli.ai.wire import add_calls, answer_of, calls_of_event, text_of_event, usage_of, was_cut
 
 
 class Timer:
@@ -29,15 +29,18 @@ class Timer:
         return f"first after {self.first - self.began:.2f} s, then {rate:.1f} tokens/s"
 
 
-def follow_answer(events: Iterator[dict[str, Any]], timer: Timer, *, as_json: bool) -> dict[str, Any] | None:
-    """Print an answer as it comes, then the calls of tools it asks for; return its usage."""
+def follow_answer(
+    events: Iterator[dict[str, Any]], timer: Timer, *, as_json: bool
+) -> tuple[dict[str, Any] | None, bool]:
+    """Print an answer as it comes, then the calls of tools it asks for; return its usage, and whether it was cut."""
     usage: dict[str, Any] | None = None
     calls: list[dict[str, Any]] = []
-    last = "\n"
+    cut, last = False, "\n"
     try:
         for event in events:
             timer.mark()
             usage = usage_of(event) or usage
+            cut = cut or was_cut(event)
             if as_json:
                 console.print_ndjson(event)
                 continue
@@ -51,7 +54,16 @@ def follow_answer(events: Iterator[dict[str, Any]], timer: Timer, *, as_json: bo
             console.write("\n")
     for call in calls:
         console.print_ndjson({"name": call["name"], "arguments": _parsed(call["arguments"])})
-    return usage
+    return usage, cut
+
+
+def tell_of_cut(usage: dict[str, Any], context: int | None) -> None:
+    """Warn that an answer was cut, and by what: `max_tokens`, or the end of the context."""
+    made = usage["completion_tokens"]
+    if context is not None and usage["prompt_tokens"] + made >= context:
+        console.warn(f"The answer was cut at {made} tokens: the context of {context} tokens is full.")
+    else:
+        console.warn(f"The answer was cut at {made} tokens; `--max-tokens {2 * made}` lets it go on.")
 
 
 def tell_of_changes(said: dict[str, Any]) -> None:

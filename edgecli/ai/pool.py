@@ -63,7 +63,7 @@ class Entry(Generic[LoadedT]):
         return self.model if self.model is not None and self.model.alive else None
 
     @property
-    def until(self) -> float | None:
+    def seconds_left(self) -> float | None:
         """Seconds that it stays if nobody uses it; None is for ever."""
         if self.keep_alive == FOREVER:
             return None
@@ -93,15 +93,19 @@ class Pool:
 
     @asynccontextmanager
     async def use(self, entry: Entry[LoadedT], keep_alive: float | None = None) -> AsyncGenerator[LoadedT]:
-        """Have a model loaded for as long as the context lasts. Raises what loading raises."""
+        """Have a model loaded for as long as the context lasts. Raises what loading raises.
+
+        `keep_alive` holds for the model from now on until it leaves; then the setting holds again.
+        """
         entry.users += 1
         if entry.leaving is not None:
             entry.leaving.cancel()
             entry.leaving = None
-        if keep_alive is not None:
-            entry.keep_alive = keep_alive
         try:
-            yield await self._ready(entry)
+            model = await self._ready(entry)
+            if keep_alive is not None:
+                entry.keep_alive = keep_alive
+            yield model
         finally:
             entry.users -= 1
             entry.used = time.monotonic()
@@ -175,6 +179,7 @@ class Pool:
         async with entry.lock:
             if entry.users and not forced:  # somebody came while we waited
                 return
+            entry.keep_alive = self._keep_alive
             await self._close(entry)
 
     async def _close(self, entry: Entry[Any]) -> None:

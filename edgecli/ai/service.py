@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,6 +14,8 @@ from edgecli.ai.embedding_host import EmbeddingHost
 from edgecli.ai.keep_alive import read_keep_alive
 from edgecli.ai.limits import Limits
 from edgecli.ai.pool import Entry, Pool
+from edgecli.ai.totals import Totals
+from edgecli.errors import EngineError
 from edgecli.models.schema import InstalledModel, ModelSpec, Task
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class AiService:
         self._verbose = verbose
         self._serving = serving
         self._pool = Pool(settings.keep_alive)
+        self.totals = Totals()
         wanted = settings.generation
         self.limits = Limits(slots=wanted.slots, queue=wanted.queue, seconds=wanted.timeout)
 
@@ -174,10 +177,13 @@ class AiService:
     async def load(self, model: str, *, keep_alive: float | None = None) -> dict[str, Any]:
         """Load a model now and return what `describe` says of it. Raises as `run` does."""
         spec = self.spec(model)
-        entry: Entry[Any] = (
-            self._generation_entry(spec) if spec.task is Task.TEXT_GENERATION else self._embedding_entry(spec)
-        )
-        async with self._pool.use(entry, keep_alive):
+        entries: dict[Task, Callable[[ModelSpec], Entry[Any]]] = {
+            Task.TEXT_GENERATION: self._generation_entry,
+            Task.TEXT_EMBEDDINGS: self._embedding_entry,
+        }
+        if spec.task not in entries:
+            raise not_available(spec)
+        async with self._pool.use(entries[spec.task](spec), keep_alive):
             pass
         return self.describe(model)
 
@@ -196,7 +202,10 @@ class AiService:
         for entry in self._pool.loaded():
             facts = describe(entry.spec, entry)
             if entry.spec.task is Task.TEXT_GENERATION and (engine := entry.loaded) is not None:
-                facts["activity"] = await engine.statistics()
+                try:
+                    facts["activity"] = await engine.statistics()
+                except EngineError:  # it died, or was unloaded meanwhile
+                    continue
             found.append(facts)
         return found
 
@@ -212,7 +221,9 @@ class AiService:
 
     async def _load_generation(self, spec: ModelSpec, whole: bool) -> GenerationEngine:
         path = self._models.store.get(spec).path
-        return await load_generation(spec, path, self.settings, whole=whole, verbose=self._verbose)
+        engine = await load_generation(spec, path, self.settings, whole=whole, verbose=self._verbose)
+        self.totals.begin(spec.id, engine)
+        return engine
 
     async def _load_embedding(self, spec: ModelSpec, whole: bool) -> EmbeddingHost:
         path = self._models.store.get(spec).path

@@ -41,7 +41,8 @@ def add_calls(calls: list[dict[str, Any]], parts: list[dict[str, Any]]) -> None:
 def answer_of(result: Mapping[str, Any]) -> Any:
     """Return what a finished answer says: its text, its object in JSON mode, or the calls of tools it asks for."""
     if result.get("object") == "response":
-        parts = [part for item in result["output"] for part in item.get("content", ())]
+        messages = [item for item in result["output"] if item["type"] == "message"]
+        parts = [part for item in messages for part in item["content"]]
         text = "".join(part["text"] for part in parts)
         return text or _called(result["output"]) or text
     choices = result.get("choices")
@@ -58,6 +59,15 @@ def usage_of(said: Mapping[str, Any]) -> dict[str, Any] | None:
     if usage and "input_tokens" in usage:
         return {"prompt_tokens": usage["input_tokens"], "completion_tokens": usage["output_tokens"]}
     return usage or None
+
+
+def was_cut(said: Mapping[str, Any]) -> bool:
+    """Tell whether an answer, or the one that this event of a stream ends, was cut at its longest."""
+    response = said.get("response") if "type" in said else said
+    if isinstance(response, dict) and response.get("status") == "incomplete":
+        return True
+    choices = said.get("choices")
+    return (choices[0] if choices else said).get("finish_reason") == "length"
 
 
 def _called(items: list[dict[str, Any]]) -> list[dict[str, Any]]:

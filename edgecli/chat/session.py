@@ -80,7 +80,7 @@ class Session:
             messages = [*system, *history, {"role": "user", "content": question}]
             return Request(
                 f"/client/v4/accounts/local/ai/run/{quote(self.model, safe='/@')}",
-                _given({"messages": messages} | options),
+                _given({"messages": messages, "split_reasoning": True} | options),
             )
         asked = {
             "question": question,

@@ -38,7 +38,7 @@ def load(model: Model, keep_alive: KeepAlive = None) -> None:
         console.print_json(facts)
     else:
         # Without a time to stay, it has left again.
-        stays = f"stays {_until(facts['until'])}" if facts.get("until") != 0 else "leaves at once"
+        stays = f"stays {_time(facts['seconds_left'])}" if facts.get("seconds_left") != 0 else "leaves at once"
         console.success(f"{facts['name']} is loaded: {_device(facts)}, {stays}.")
 
 
@@ -73,11 +73,11 @@ def _show(models: list[dict[str, Any]]) -> None:
             f"{each['context']}" if each.get("context") else "",
             human_bytes(each["memory"]) if each.get("memory") else "",
             _busy(each),
-            _until(each.get("until")),
+            _time(each.get("seconds_left")),
         ]
         for each in models
     ]
-    console.table(["model", "engine", "device", "context", "memory", "busy", "until"], rows, right=[3, 4])
+    console.table(["model", "engine", "device", "context", "memory", "busy", "stays"], rows, right=[3, 4])
 
 
 def _device(facts: dict[str, Any]) -> str:
@@ -95,7 +95,7 @@ def _busy(facts: dict[str, Any]) -> str:
     return f"{activity['running']}/{facts['slots']} slots{waiting}"
 
 
-def _until(seconds: float | None) -> str:
+def _time(seconds: float | None) -> str:
     if seconds is None:
         return "for ever"
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

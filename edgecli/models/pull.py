@@ -33,6 +33,8 @@ Files = dict[str, dict[str, Any]]
 """Path below the model's folder -> `{"sha256", "size"}`."""
 
 WAIT_SECONDS = 0.25
+GGUF_HEADER = 24
+"""Bytes: magic, version, numbers of tensors and of keys."""
 
 
 def pull(spec: ModelSpec, store: Store, *, offline: bool, progress: Progress) -> InstalledModel:
@@ -40,7 +42,7 @@ def pull(spec: ModelSpec, store: Store, *, offline: bool, progress: Progress) ->
 
     `progress` is called often and may raise to end the pull, which leaves a state that the next one takes up.
     A second pull of the same model or file waits for the first. Raises NotFoundError, code `no_open_weights`;
-    LimitError, code `no_space`; UpstreamError, code `hash_mismatch`, `offline` or a source's; ConfigError.
+    LimitError, code `no_space`; UpstreamError, code `hash_mismatch`, `not_gguf`, `offline` or a source's; ConfigError.
     """
     if not spec.files:
         raise no_open_weights(spec)
@@ -141,6 +143,9 @@ class _Pull:
             if expected is not None and actual != expected:
                 shutil.rmtree(folder)
                 raise _mismatch(file, each.name, expected, actual)
+            if each.name.lower().endswith(".gguf") and not _is_gguf(each.path):
+                shutil.rmtree(folder)
+                raise _no_gguf(file, each.name, size)
             files[checked_name(each.name)] = {"sha256": actual, "size": size}
         lacking = [name for name in file.sha256 if name not in files]
         if lacking:
@@ -184,6 +189,22 @@ def _mismatch(file: ModelFile, name: str, expected: str, actual: str) -> Upstrea
         hint="Pull again; if it stays so, the source has changed or was tampered with.",
         code="hash_mismatch",
         details={"expected": expected, "actual": actual},
+    )
+
+
+def _is_gguf(path: Path) -> bool:
+    """Tell whether a file begins as one of GGUF does, and could hold its header: docs/gguf.md of ggml."""
+    with path.open("rb") as file:
+        head = file.read(GGUF_HEADER)
+    return head.startswith(b"GGUF") and len(head) == GGUF_HEADER
+
+
+def _no_gguf(file: ModelFile, name: str, size: int) -> UpstreamError:
+    return UpstreamError(
+        f"`{name}` from `{redacted(file.source)}` is no GGUF file: "
+        f"its {size} bytes do not begin with the header of one. Nothing of it was kept.",
+        hint="Check the source: a page about the file, or a Git LFS pointer, is not the file itself.",
+        code="not_gguf",
     )
 
 

@@ -152,6 +152,7 @@ class AnswerService:
             "max_tokens": request.max_tokens or self._settings.rag.max_tokens,
             "temperature": 0.0 if request.temperature is None else request.temperature,
             "repetition_penalty": 1.1,
+            "split_reasoning": True,
             "seed": request.seed or 1,  # the same question always gets the same answer
         }
         async with aclosing(self._sentences(model, inputs, draft)) as sentences:

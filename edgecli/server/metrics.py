@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from edgecli.ai.service import AiService
 
-# What an engine counts -> name, help. See `edgecli/ai/engines/llama_cpp/counters.py`.
+# What an engine counts -> name, help. See `edgecli/ai/totals.py`.
 _COUNTERS = {
     "requests": ("requests", "Requests that began to run."),
     "finished": ("requests_finished", "Requests whose answer was completed."),
@@ -44,14 +44,19 @@ async def metrics(request: Request) -> Response:
     from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
     service: AiService = request.app.state.runtime.ai
-    collected = _Snapshot(list(families(await service.loaded(), service.limits.refused)))
+    collected = _Snapshot(list(families(await service.loaded(), service.totals.all(), service.limits.refused)))
     registry = CollectorRegistry()
     registry.register(collected)
     return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
 
 
-def families(models: Sequence[Mapping[str, Any]], refused: int) -> Iterator[Metric]:
-    """Yield the metrics of the loaded models; `refused` requests found no place in a queue."""
+def families(
+    models: Sequence[Mapping[str, Any]], totals: Mapping[str, Mapping[str, Any]], refused: int
+) -> Iterator[Metric]:
+    """Yield the metrics of the loaded models and the totals of all, by id, that were loaded since the server began.
+
+    `refused` requests found no place in a queue.
+    """
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
     yield CounterMetricFamily("edgecli_requests_refused", "Requests that found the queue full.", value=refused)
@@ -59,16 +64,16 @@ def families(models: Sequence[Mapping[str, Any]], refused: int) -> Iterator[Metr
     for each in models:
         up.add_metric([each["id"], each["engine"], str(each["device"])], 1)
     yield up
-    active = [(each["id"], each["activity"]) for each in models if "activity" in each]
-    for table, kind in ((_COUNTERS, CounterMetricFamily), (_GAUGES, GaugeMetricFamily)):
+    active = {each["id"]: each["activity"] for each in models if "activity" in each}
+    for table, kind, source in ((_COUNTERS, CounterMetricFamily, totals), (_GAUGES, GaugeMetricFamily, active)):
         for key, (name, text) in table.items():
             family = kind(f"edgecli_{name}", text, labels=["model"])
-            for model, counted in active:
+            for model, counted in source.items():
                 family.add_metric([model], counted[key])
             yield family
     for key, (name, text) in _DURATIONS.items():
         histogram = HistogramMetricFamily(f"edgecli_{name}", text, labels=["model"])
-        for model, counted in active:
+        for model, counted in totals.items():
             known = counted["histograms"][key]
             histogram.add_metric([model], [(bound, count) for bound, count in known["buckets"]], known["sum"])
         yield histogram

@@ -19,15 +19,19 @@ BRIEF = ("--max-tokens", "8", "--temperature", "0", "--seed", "1")
 
 def test_text_in_a_pipe_is_text_alone(edgecli: Run) -> None:
     done = edgecli("ai", "run", GENERATION, "Name three colours.", *BRIEF)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert done.stderr == "warning: The answer was cut at 8 tokens; `--max-tokens 16` lets it go on.\n"
     whole = edgecli("ai", "run", GENERATION, "Name three colours.", *BRIEF, "--no-stream")
     assert whole.stdout.strip() == done.stdout.strip() != ""
+    assert whole.stderr == done.stderr
+    short = edgecli("ai", "run", GENERATION, "Hi", "--max-tokens", "400", *BRIEF[2:])
+    assert (short.returncode, short.stderr) == (0, "")
 
 
 def test_json_is_the_api_result(edgecli: Run) -> None:
     done = edgecli("ai", "run", GENERATION, "-", *BRIEF, "--json", "-v", stdin="你好")
     result = json.loads(done.stdout)
-    assert list(result) == ["response", "tool_calls", "usage"]
+    assert list(result) == ["response", "tool_calls", "usage", "finish_reason"]
     assert result["usage"]["completion_tokens"] <= 8
     assert GENERATION in done.stderr
     assert "llama_cpp on " in done.stderr
@@ -119,6 +123,13 @@ def test_changes_to_the_prompt_are_told(edgecli: Run, project: Path, model: str,
     long = json.dumps({"prompt": "word " * 900, "truncate": "head", "max_tokens": 2})
     done = edgecli("ai", "run", model, "--input", long, *options)
     assert (done.returncode, done.stderr.count("The prompt was too long")) == (0, 1)
+
+
+def test_an_answer_that_filled_the_context(edgecli: Run, project: Path) -> None:
+    (project / "wrangler.toml").write_text('name = "test"\n[edgecli.generation]\ncontext = 64\n', encoding="utf-8")
+    done = edgecli("ai", "run", GENERATION, "Count from 1 to 1000.", "--max-tokens", "500", "--temperature", "0")
+    assert done.returncode == 0
+    assert "the context of 64 tokens is full" in done.stderr
 
 
 def test_what_an_envelope_says_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:

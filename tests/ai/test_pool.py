@@ -78,10 +78,31 @@ def test_it_leaves_after_its_time_and_not_while_it_is_used() -> None:
         again = await house.use("a", keep_alive=FOREVER)
         await asyncio.sleep(0.15)
         assert again.alive
-        assert house.pool.loaded()[0].until is None
+        assert house.pool.loaded()[0].seconds_left is None
         await house.use("a", keep_alive=0)
         await asyncio.sleep(0.05)
         assert not again.alive
+        await house.pool.close()
+
+    asyncio.run(main())
+
+
+def test_a_time_to_stay_holds_until_the_model_leaves() -> None:
+    async def main() -> None:
+        house = House(keep_alive=60)
+        first = await house.use("a", keep_alive=0)
+        while first.alive:  # noqa: ASYNC110 - the pool tells nobody
+            await asyncio.sleep(0.01)
+        assert (await house.use("a")).alive
+        assert house.pool.loaded()[0].keep_alive == 60
+        second = await house.use("a", keep_alive=FOREVER)
+        assert await house.use("a") is second
+        second.alive = False
+        await house.use("a")
+        assert house.pool.loaded()[0].keep_alive == FOREVER
+        await house.pool.unload("a")
+        await house.use("a")
+        assert house.pool.loaded()[0].keep_alive == 60
         await house.pool.close()
 
     asyncio.run(main())

@@ -129,7 +129,7 @@ def test_gpt_oss_takes_responses_and_chats_but_not_both(client: TestClient) -> N
 def until(client: TestClient, model: str) -> float | None:
     token = client.app.app.state.runtime.token  # type: ignore[attr-defined]
     found = client.get("/edge/ai/describe", params={"model": model}, headers={"authorization": f"Bearer {token}"})
-    return found.json()["result"]["until"]
+    return found.json()["result"]["seconds_left"]
 
 
 TEXTS: dict[str, Any] = {"input": ["a"]}

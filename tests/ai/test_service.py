@@ -28,10 +28,10 @@ def test_run_and_stream_give_the_same_answer(life: Life) -> None:
 
     whole = life(life.service.run(GENERATION, BRIEF | {"seed": 1}))
     events = life(streamed())
-    assert list(whole) == ["response", "tool_calls", "usage"]
+    assert list(whole) == ["response", "tool_calls", "usage", "finish_reason"]
     assert whole["tool_calls"] == []
     assert "".join(event["response"] for event in events) == whole["response"] != ""
-    assert events[-1] == {"response": "", "usage": whole["usage"]}
+    assert events[-1] == {"response": "", "usage": whole["usage"], "finish_reason": "length"}
     assert all(event == {"response": event["response"], "tool_calls": []} for event in events[:-1])
     assert whole["usage"]["completion_tokens"] == 12
 
@@ -65,6 +65,12 @@ def test_what_is_loaded_is_described(life: Life) -> None:
     assert (now["id"], now["slots"], now["activity"]["running"]) == (GENERATION, 8, 0)
     assert life(life.service.unload(GENERATION))
     assert life(life.service.loaded()) == []
+
+
+def test_a_model_that_nothing_here_runs_is_not_loaded(life: Life) -> None:
+    with pytest.raises(EngineError, match=r"no engine `.+` is available yet") as caught:
+        life(life.service.load("@cf/black-forest-labs/flux-1-schnell"))
+    assert (caught.value.code, caught.value.cf_code) == ("engine_unavailable", 5007)
 
 
 def test_calls_at_once_wait_for_each_other(life: Life) -> None:

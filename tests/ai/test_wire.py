@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from edgecli.ai.engines.generation import Piece
+from edgecli.ai.engines.generation import FinishReason, Piece
 from edgecli.ai.v1.responses.memory import ResponseMemory
 from edgecli.ai.v1.responses.reading import read_input
 from edgecli.ai.v1.responses.writing import ResponseWriter, stream
-from edgecli.ai.wire import add_calls, answer_of, calls_of_event, text_of_event, usage_of
-from tests.ai.tasks.test_text_run import CALLS, CHAT, JSON, TEXT, Recorded, events, whole
+from edgecli.ai.wire import add_calls, answer_of, calls_of_event, text_of_event, usage_of, was_cut
+from tests.ai.tasks.test_text_run import CALLS, CHAT, JSON, TEXT, USAGE, Recorded, events, whole
 from tests.ai.v1 import recorded
 
 
@@ -27,7 +28,26 @@ def test_both_forms_read_alike(capabilities: tuple[str, ...]) -> None:
     assert len(answer_of(whole(Recorded(CALLS), {}, *capabilities).result)) == 2
 
 
-@pytest.mark.parametrize("pieces", [recorded.TEXT, recorded.CALLS])
+@pytest.mark.parametrize("capabilities", [(), CHAT])
+@pytest.mark.parametrize("reason", ["stop", "length"])
+def test_both_forms_say_where_an_answer_was_cut(capabilities: tuple[str, ...], reason: FinishReason) -> None:
+    said = Recorded((Piece("Hello"), Piece(finish_reason=reason, usage=USAGE)))
+    cut = reason == "length"
+    assert was_cut(whole(said, {}, *capabilities).result) is cut
+    assert any(map(was_cut, events(said, {}, *capabilities))) is cut
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_the_responses_api_says_where_an_answer_was_cut(cut: bool) -> None:
+    end = dataclasses.replace(recorded.TEXT[-1], finish_reason="length") if cut else recorded.TEXT[-1]
+    call = read_input({"model": recorded.MODEL, "input": "Hi"}, recorded.DEFAULTS, ResponseMemory())
+    writer = ResponseWriter(call, recorded.MODEL)
+    said = recorded.gather(lambda: stream(writer, recorded.replay([*recorded.TEXT[:-1], end]), ResponseMemory()))
+    assert [was_cut(event) for event in said] == [False] * (len(said) - 1) + [cut]
+    assert was_cut(said[-1]["response"]) is cut
+
+
+@pytest.mark.parametrize("pieces", [recorded.TEXT, recorded.THOUGHT, recorded.CALLS])
 def test_the_responses_api_reads_alike(pieces: Sequence[Piece]) -> None:
     call = read_input({"model": recorded.MODEL, "input": "Hi"}, recorded.DEFAULTS, ResponseMemory())
     writer = ResponseWriter(call, recorded.MODEL)

@@ -23,6 +23,7 @@ def test_without_an_index_the_model_is_run_on_all_messages() -> None:
             {"role": "assistant", "content": "b"},
             {"role": "user", "content": "c"},
         ],
+        "split_reasoning": True,
         "max_tokens": 9,
         "temperature": 0.0,
         "stream": True,

@@ -49,8 +49,8 @@ def steps() -> Steps:
 
 
 def noise(size: int, seed: int = 0) -> bytes:
-    """Return bytes that no compression shortens and no other seed gives."""
-    return random.Random(seed).randbytes(size)
+    """Return bytes that no compression shortens and no other seed gives; they begin as a GGUF file does."""
+    return b"GGUF" + random.Random(seed).randbytes(size - 4)
 
 
 def sha256(content: bytes) -> str:

@@ -56,6 +56,15 @@ def test_a_hash_mismatch_names_both_hashes_and_keeps_nothing(server: FileServer,
     assert [path for path in store.home.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
 
 
+@pytest.mark.parametrize("content", [b"", b"GGUF\3\0\0\0", b"<!DOCTYPE html>" + OTHER])
+def test_what_is_no_gguf_file_is_refused_and_not_kept(server: FileServer, store: Store, content: bytes) -> None:
+    spec = model(ModelFile(server.add("/m.GGUF", content), "m.GGUF", {"m.GGUF": sha256(content)}))
+    with pytest.raises(UpstreamError, match=rf"`m.GGUF` .* is no GGUF file: its {len(content)} bytes") as caught:
+        install(spec, store)
+    assert caught.value.code == "not_gguf"
+    assert [path for path in store.home.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
+
+
 def test_a_folder_without_a_file_of_known_hash_is_refused(tmp_path: Path, store: Store) -> None:
     (tmp_path / "a.bin").write_bytes(OTHER)
     file = ModelFile(f"file:{tmp_path}/a.bin", "a.bin", {"weights.bin": sha256(OTHER)})

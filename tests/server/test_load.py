@@ -150,4 +150,4 @@ def test_metrics_and_ps_count_it(busy: Server) -> None:
     assert busy.command("models", "unload", "@edge/smollm2-135m-instruct").returncode == 0
     assert "smollm2" not in busy.command("ps").stdout
     loaded = busy.command("models", "load", "@edge/smollm2-135m-instruct", "--keep-alive", "1h", "--json")
-    assert json.loads(loaded.stdout)["until"] > 3000
+    assert json.loads(loaded.stdout)["seconds_left"] > 3000

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +84,41 @@ def test_the_servers_end_leaves_no_process(server: Server, number: signal.Signal
         running.exception()
     _, alive = psutil.wait_procs(models, timeout=60)
     assert not alive
+
+
+def counted(server: Server) -> dict[str, float]:
+    """Return the counters of the generation model, and the counts of its histograms, as a scrape has them."""
+    with server.http() as client:
+        lines = client.get("/metrics").text.splitlines()
+    found = dict(line.rsplit(" ", 1) for line in lines if GENERATION in line)
+    return {name: float(value) for name, value in found.items() if "_total" in name or "_bucket" in name}
+
+
+def test_counters_never_fall(server: Server) -> None:
+    def ask() -> None:
+        with server.http() as client:
+            assert client.post(GENERATE, json={"prompt": "One, two,", "max_tokens": 2}).status_code == 200
+
+    requests = f'edgecli_requests_total{{model="{GENERATION}"}}'
+    ask()
+    seen = [counted(server)]
+    ask()
+    with server.own() as client:
+        client.post("/edge/ai/unload", json={"model": GENERATION})
+    seen.append(counted(server))
+    ask()
+    seen.append(counted(server))
+    os.kill(load(server, GENERATION)["pid"], signal.SIGKILL)
+    seen.append(counted(server))
+    ask()
+    seen.append(counted(server))
+    assert [each[requests] for each in seen] == [1, 2, 3, 3, 4]
+    for before, after in pairwise(seen):
+        assert all(after[name] >= value for name, value in before.items())
+
+
+def test_ps_tells_how_long_a_model_stays(server: Server) -> None:
+    load(server, EMBEDDING)
+    (shown,) = json.loads(server.command("ps", "--json").stdout)
+    assert 0 < shown["seconds_left"] <= 1800
+    assert server.command("ps").stdout.splitlines()[1].rstrip().endswith("30 min")

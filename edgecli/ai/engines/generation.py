@@ -178,6 +178,8 @@ class GenerationEngine(Protocol):
     """A model that continues text, for many callers at once. Its methods belong to one event loop."""
 
     facts: EngineFacts
+    counted: Mapping[str, Any]
+    """What `statistics` returned last; empty before. `close` asks once more."""
 
     @property
     def alive(self) -> bool:

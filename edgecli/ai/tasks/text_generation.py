@@ -77,6 +77,8 @@ class TextGenerationInput(TaskInput):
     """`auto`, `none`, `required`, or `{"type": "function", "function": {"name"}}`."""
     keep_alive: str | float | None = None
     """edgecli's own: how long the model stays loaded after this, in seconds or as `5m`; -1 is for ever."""
+    split_reasoning: bool = False
+    """edgecli's own: keep what the model thinks before its answer out of the text. Chat completions always do."""
     truncate: Literal["head", "middle"] | None = None
     """edgecli's own: what to leave out of a prompt that is longer than the context; without it, it is refused."""
 

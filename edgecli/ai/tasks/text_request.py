@@ -90,7 +90,7 @@ def to_request(checked: TextGenerationInput, defaults: Defaults) -> GenerationRe
         tools=tools,
         tool_choice=read_choice(checked.tool_choice, tools),
         parallel_tool_calls=checked.several_calls,
-        split_reasoning="chat_completions" in defaults.capabilities,
+        split_reasoning=checked.split_reasoning or "chat_completions" in defaults.capabilities,
         lora=_lora(checked.lora, defaults),
         truncate=checked.truncate,
     )

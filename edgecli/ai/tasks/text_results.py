@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from typing import Any, NotRequired
+from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -70,6 +70,8 @@ class TextGenerationResult(TypedDict):
     """The text; in JSON mode what it says; null where tools are called."""
     tool_calls: Sequence[FlatToolCall | OpenAiToolCall]
     usage: UsageResult
+    finish_reason: NotRequired[Literal["length"]]
+    """edgecli's own: the answer was cut at `max_tokens`, or where the context ended."""
     truncated: NotRequired[Truncated]
 
 
@@ -86,6 +88,8 @@ def result(answer: Answer, *, json_mode: bool = False, openai_calls: bool = Fals
         response = read_json(answer)
     usage: Any = answer.usage.to_dict()
     whole = TextGenerationResult(response=response, tool_calls=calls, usage=usage)
+    if answer.finish_reason == "length":
+        whole["finish_reason"] = "length"
     if answer.cut is not None:
         whole["truncated"] = truncated(answer.cut)
     return whole
@@ -162,7 +166,8 @@ def _end(piece: Piece, open_call: int | None) -> Iterator[dict[str, Any]]:
         yield _closed(open_call)
         yield {"finish_reason": piece.finish_reason}
     if piece.usage is not None:
-        yield {"response": "", "usage": piece.usage.to_dict()}
+        ended = {"finish_reason": "length"} if piece.finish_reason == "length" and open_call is None else {}
+        yield {"response": "", "usage": piece.usage.to_dict()} | ended
 
 
 def _delta(part: ToolCallPart) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -13,6 +13,13 @@ from edgecli.errors import UsageError
 T = TypeVar("T", bound="TaskInput")
 MAX_PROBLEMS = 8
 """Problems that one error names: a conversation may have thousands."""
+_BOUNDS = (
+    ("minimum", "maximum", ""),
+    ("minLength", "maxLength", " characters"),
+    ("minItems", "maxItems", " items"),
+)
+"""Keywords of JSON Schema, and what they count."""
+_NUMBERS = {"integer": "whole numbers, ", "number": "numbers, "}
 
 
 class TaskInput(BaseModel):
@@ -53,12 +60,13 @@ def parse(kind: type[T], inputs: Mapping[str, Any], *, either: tuple[str, ...] =
     try:
         return kind.model_validate(given)
     except ValidationError as error:
-        found = list(dict.fromkeys(_say(each) for each in error.errors(include_url=False)))
+        errors = error.errors(include_url=False)
+        found = list(dict.fromkeys(_say(each) for each in errors))
         if len(found) > MAX_PROBLEMS:
             found[MAX_PROBLEMS:] = [f"and {len(found) - MAX_PROBLEMS} more"]
-        inside = any(each["loc"][:1] == (name,) for each in error.errors(include_url=False) for name in either)
+        inside = any(each["loc"][0] in either and each["type"] != "string_too_long" for each in errors if each["loc"])
         said = _one_of([*problems, *found]) if inside and len(missing) == len(either) - 1 else ", ".join(found)
-        raise bad_input(said, hint=taken_by(kind)) from error
+        raise bad_input(said, hint=_hint(kind, errors)) from error
 
 
 def _one_of(problems: list[str]) -> str:
@@ -70,12 +78,40 @@ def taken_by(kind: type[TaskInput]) -> str:
     return f"The model takes: {', '.join(f'`{name}`' for name in kind.model_fields)}."
 
 
+def _hint(kind: type[TaskInput], errors: Sequence[Any]) -> str | None:
+    """Return the ranges of the fields that are out of theirs; the names of all fields where one is missing."""
+    if any(each["type"] == "missing" and len(each["loc"]) == 1 for each in errors):
+        return taken_by(kind)
+    fields: Mapping[str, Any] = kind.model_json_schema()["properties"]
+    names = dict.fromkeys(each["loc"][0] for each in errors if len(each["loc"]) == 1)
+    return " ".join(filter(None, (_rule(name, fields.get(name, {})) for name in names))) or None
+
+
+def _rule(name: str, field: Mapping[str, Any]) -> str | None:
+    """Say which values a field takes, if its schema has bounds."""
+    for schema in (field, *field.get("anyOf", ())):
+        for low, high, unit in _BOUNDS:
+            least, most = schema.get(low), schema.get(high)
+            if least is not None or most is not None:
+                what = _NUMBERS.get(str(schema.get("type")), "")
+                return f"`{name}` takes {what}{_range(least, most)}{unit}."
+    return None
+
+
+def _range(least: float | None, most: float | None) -> str:
+    if least is None or most is None:
+        return f"{least} or more" if most is None else f"at most {most}"
+    return f"{least} to {most}"
+
+
 def _say(problem: Any) -> str:
     place = "/" + "/".join(str(part) for part in problem["loc"])
     kind: str = problem["type"]
     if kind == "missing":
         parent, _, name = place.rpartition("/")
         return f"required properties at '{parent or '/'}' are '{name}'"
+    if kind == "string_too_long":
+        return f"'{place}' has {len(problem['input'])} characters: it takes at most {problem['ctx']['max_length']}"
     if kind == "value_error":
         return str(problem["ctx"]["error"])
     if kind.endswith("_type"):
@@ -101,5 +137,7 @@ def json_type(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return f"about {float(value):g}"  # JSON's reader keeps no more of it
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 80 else text[:79] + "…"

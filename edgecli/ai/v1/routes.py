@@ -159,9 +159,9 @@ async def messages(request: Request, body: dict[str, Any]) -> Response:
     pieces = _generate(service, body, call.request)
     if not call.stream:
         [answer] = await collect([pieces])
-        return _json(writing.whole(message_id, model, answer))
+        return _json(writing.whole(message_id, model, answer, thinking=call.thinking))
     count = await service.count_prompt(model, call.request)
-    writer = writing.MessageWriter(message_id, model)
+    writer = writing.MessageWriter(message_id, model, thinking=call.thinking)
     return await sse(writing.stream(writer, pieces, count), named=True, failed=lambda error: [anthropic_error(error)])
 
 

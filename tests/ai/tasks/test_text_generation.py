@@ -195,19 +195,21 @@ BOTH = "oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt'
         ({"messages": [USER], "raw": True}, "'/raw' is true"),
         ({"prompt": ""}, "'/prompt' is \"\""),
         ({"prompt": 5}, "Type mismatch of '/prompt', 'string' not in 'integer'"),
-        ({"prompt": "长" * 131_073}, "at most 131072 characters"),
+        ({"prompt": "长" * 131_073}, "Error: '/prompt' has 131073 characters: it takes at most 131072"),
         ({"prompt": "a", "temperature": 5.1}, "'/temperature' is 5.1"),
         ({"prompt": "a", "temperature": -0.1}, "'/temperature' is -0.1"),
         ({"prompt": "a", "temperature": math.nan}, "'/temperature' is NaN"),
         ({"prompt": "a", "temperature": math.inf}, "'/temperature' is Infinity"),
         ({"prompt": "a", "max_tokens": "5"}, "Type mismatch of '/max_tokens', 'integer' not in 'string'"),
         ({"prompt": "a", "max_tokens": 0}, "'/max_tokens' is 0"),
-        ({"prompt": "a", "max_tokens": 1e30}, "'/max_tokens' is 1"),
+        ({"prompt": "a", "max_tokens": 1e30}, "'/max_tokens' is about 1e+30"),
         ({"prompt": "a", "max_tokens": True}, "Type mismatch of '/max_tokens', 'integer' not in 'boolean'"),
         ({"prompt": "a", "top_k": 51}, "'/top_k' is 51"),
         ({"prompt": "a", "top_p": 2.1}, "'/top_p' is 2.1"),
         ({"prompt": "a", "frequency_penalty": -1}, "'/frequency_penalty' is -1"),
         ({"prompt": "a", "seed": 0}, "'/seed' is 0"),
+        ({"prompt": "a", "seed": 99999999999999999999}, "'/seed' is about 1e+20"),
+        ({"prompt": "a", "seed": 18446744073709551615}, "'/seed' is 18446744073709551615"),
         ({"prompt": "a", "logit_bias": {"x": 1}}, "'/logit_bias/x"),
         ({"prompt": "a", "logit_bias": {"1": 101}}, "'/logit_bias/1' is 101"),
         ({"prompt": "a", "stream": "yes"}, "Type mismatch of '/stream', 'boolean' not in 'string'"),
@@ -235,6 +237,24 @@ def test_refusals_name_the_field_and_the_value(inputs: dict[str, Any], problem: 
     assert problem in caught.value.message
     assert len(caught.value.message) < 300
     assert (caught.value.cf_code, caught.value.status) == (5006, 400)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "hint"),
+    [
+        ({"prompt": "a", "temperature": 9, "top_k": 51}, "`temperature` takes numbers, 0 to 5. `top_k` takes whole "),
+        ({"prompt": "a", "top_k": 51}, "`top_k` takes whole numbers, 1 to 50."),
+        ({"prompt": ""}, "`prompt` takes 1 to 131072 characters."),
+        ({"messages": []}, "`messages` takes 1 or more items."),
+        ({"prompt": "a", "stop": ["x"] * 65}, "`stop` takes at most 64 items."),
+        ({}, "The model takes: `prompt`, `messages`, "),
+    ],
+)
+def test_hints_say_what_a_field_takes(inputs: dict[str, Any], hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(inputs)
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith(hint)
 
 
 @pytest.mark.parametrize(

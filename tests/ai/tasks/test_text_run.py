@@ -128,6 +128,22 @@ def test_what_was_cut_and_changed_is_told() -> None:
     assert "edge" not in opening
 
 
+def test_what_a_model_thinks_is_left_out_where_that_is_asked_for() -> None:
+    engine = Recorded((Piece(reasoning="A greeting."), *TEXT))
+    assert whole(engine, {"split_reasoning": True}).result["response"] == "Hello world"
+    assert events(engine, {"split_reasoning": True}) == events(Recorded(TEXT), {})
+    whole(engine, {})
+    assert [request.split_reasoning for request in engine.asked] == [True, True, False]
+
+
+def test_an_answer_that_was_cut_says_so() -> None:
+    answer = (*TEXT[:2], Piece(finish_reason="length", usage=USAGE))
+    assert whole(Recorded(answer), {}).result["finish_reason"] == "length"
+    assert lines(Recorded(answer), {}).endswith(b'{"response":"",' + COUNTED_BYTES + b',"finish_reason":"length"}\n\n')
+    calls = (*CALLS[:2], Piece(finish_reason="length", usage=USAGE))
+    assert [event["finish_reason"] for event in events(Recorded(calls), {}) if "finish_reason" in event] == ["length"]
+
+
 def test_the_bytes_of_a_stream() -> None:
     assert lines(Recorded(TEXT), {}) == (
         b'data: {"response":"Hello","tool_calls":[]}\n\n'

@@ -32,6 +32,7 @@ TEXT = (
     Piece("退款", logprobs=(TokenLogprob(b"\x80\xe6\xac\xbe", float("-inf")),)),
     Piece(finish_reason="stop", usage=Usage(11, 3, 8)),
 )
+THOUGHT = (Piece(reasoning="A "), Piece(reasoning="greeting."), *TEXT)
 CUT_SHORT = (
     Piece("Once upon", cut=Cut("head", 40, 2), warning="neighbours were merged"),
     Piece(finish_reason="length", usage=Usage(7, 2)),

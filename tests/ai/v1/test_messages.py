@@ -26,6 +26,7 @@ from tests.ai.v1.recorded import (
     SILENT,
     STOPPED,
     TEXT,
+    THOUGHT,
     RecordedService,
     gather,
     replay,
@@ -41,15 +42,15 @@ def read(**body: Any) -> MessageCall:
     return read_input({"model": MODEL, "max_tokens": 64, "messages": HI} | body, DEFAULTS)
 
 
-def whole(pieces: Sequence[Piece]) -> dict[str, Any]:
+def whole(pieces: Sequence[Piece], **options: bool) -> dict[str, Any]:
     [answer] = asyncio.run(collect([replay(pieces)]))
-    said = writing.whole("msg_1", MODEL, answer)
+    said = writing.whole("msg_1", MODEL, answer, **options)
     Message.model_validate(said, strict=True)
     return said
 
 
-def events(pieces: Sequence[Piece]) -> list[dict[str, Any]]:
-    said = gather(lambda: writing.stream(writing.MessageWriter("msg_1", MODEL), replay(pieces), 11))
+def events(pieces: Sequence[Piece], **options: bool) -> list[dict[str, Any]]:
+    said = gather(lambda: writing.stream(writing.MessageWriter("msg_1", MODEL, **options), replay(pieces), 11))
     for event in said:
         if event != writing.PING:
             EVENT.validate_python(event, strict=True)
@@ -83,8 +84,10 @@ def test_what_is_read() -> None:
             tool_choice="required",
             parallel_tool_calls=False,
             constraint=Constraint("json_schema", SCHEMA),
+            split_reasoning=True,
         ),
         stream=True,
+        thinking=True,
     )
 
 
@@ -209,6 +212,23 @@ def test_calls() -> None:
         {"type": "tool_use", "id": "call_b", "name": "time", "input": {}},
     ]
     assert whole(CALL_CUT_SHORT)["content"] == []
+
+
+def test_what_a_model_thinks_is_a_block_where_it_is_wanted() -> None:
+    text = {"type": "text", "text": "Hel退款"}
+    assert whole(THOUGHT)["content"] == [text]
+    assert whole(THOUGHT, thinking=True)["content"] == [
+        {"type": "thinking", "thinking": "A greeting.", "signature": ""},
+        text,
+    ]
+    assert events(THOUGHT) == events(TEXT)
+    said = events(THOUGHT, thinking=True)
+    assert [event["content_block"]["type"] for event in said if "content_block" in event] == ["thinking", "text"]
+    deltas = [event["delta"] for event in said if event["type"] == "content_block_delta"]
+    assert deltas[:2] == [
+        {"type": "thinking_delta", "thinking": "A "},
+        {"type": "thinking_delta", "thinking": "greeting."},
+    ]
 
 
 def test_the_events_of_a_text() -> None:

@@ -24,6 +24,7 @@ from tests.ai.v1.recorded import (
     MODEL,
     SILENT,
     TEXT,
+    THOUGHT,
     RecordedService,
     gather,
     replay,
@@ -54,7 +55,7 @@ def events(pieces: Sequence[Piece], **body: Any) -> list[dict[str, Any]]:
 
 
 def test_what_is_silent_is_as_the_settings_say() -> None:
-    assert read().request == GenerationRequest(messages=HI, max_tokens=256, temperature=0.6)
+    assert read().request == GenerationRequest(messages=HI, max_tokens=256, temperature=0.6, split_reasoning=True)
 
 
 def test_what_is_said() -> None:
@@ -179,6 +180,20 @@ def test_the_events_of_a_text() -> None:
         "total_tokens": 14,
     }
     assert (response["status"], response["error"], response["incomplete_details"]) == ("completed", None, None)
+
+
+def test_what_a_model_thinks_is_an_item_of_its_own() -> None:
+    said = events(THOUGHT)
+    assert [event["type"].removeprefix("response.") for event in said[2:7]] == [
+        "output_item.added",
+        "reasoning_text.delta",
+        "reasoning_text.delta",
+        "reasoning_text.done",
+        "output_item.done",
+    ]
+    reasoning, message = said[-1]["response"]["output"]
+    assert reasoning["content"] == [{"type": "reasoning_text", "text": "A greeting."}]
+    assert message["content"][0]["text"] == "Hel退款"
 
 
 def test_the_events_of_calls() -> None:

@@ -193,8 +193,9 @@ def context_exceeded(prompt: int, context: int) -> UsageError:
     """Return the error for a prompt that does not fit."""
     return UsageError(
         f"AiError: Max context reached {prompt} tokens but model supports only {context}.",
-        hint=f"Shorten the prompt to under {context} tokens, or raise `[edgecli.generation] context` "
-        "if the model was trained on more.",
+        hint=f'Shorten the prompt to under {context} tokens; have it cut by `truncate: "head"` or `"middle"`, '
+        "which `ai/run` and OpenAI's chat completions take; or raise `[edgecli.generation] context` if the model was "
+        "trained on more.",
         code="context_exceeded",
         cf_code=3030,
         status=400,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,10 @@ from edgecli.ai.engines.generation import EngineFacts, GenerationRequest, Piece
 from edgecli.ai.engines.llama_cpp.options import LoadOptions
 from edgecli.ai.engines.llama_cpp.protocol import facts_from, piece_from
 from edgecli.ai.engines.process.parent import ModelProcess, error_of
+from edgecli.errors import EdgeError
+
+LAST_WORD_SECONDS = 1.0
+"""What a process that is about to be ended is given to say what it counted."""
 
 
 class LlamaProcess(ModelProcess):
@@ -19,12 +25,20 @@ class LlamaProcess(ModelProcess):
     worker = "edgecli.ai.engines.llama_cpp.worker"
     if_it_dies = "set a smaller `[edgecli.generation] context` or `gpu_layers`"
     facts: EngineFacts
+    counted: Mapping[str, Any]
+
+    def __init__(self, process: asyncio.subprocess.Process, name: str) -> None:
+        """Use `start`."""
+        super().__init__(process, name)
+        self.counted = {}
+        self._loaded = False
 
     @classmethod
     async def start(cls, options: LoadOptions) -> LlamaProcess:
         """Start a process and load the model in it. Raises EngineError if it cannot be loaded."""
         self = await cls.spawn(Path(options.path).name)
         self.facts = facts_from(await self.load(options))
+        self._loaded = True
         return self
 
     @property
@@ -65,4 +79,14 @@ class LlamaProcess(ModelProcess):
 
     async def statistics(self) -> dict[str, Any]:
         """Return what the scheduler says of itself."""
-        return await self.ask({"do": "status"})
+        self.counted = counted = await self.ask({"do": "status"})
+        return counted
+
+    async def close(self) -> None:
+        """Hear what it counted and end the process; its memory has been given back when this returns."""
+        try:
+            if self._loaded and self.alive:
+                with contextlib.suppress(EdgeError, TimeoutError):
+                    await asyncio.wait_for(self.statistics(), LAST_WORD_SECONDS)
+        finally:
+            await super().close()

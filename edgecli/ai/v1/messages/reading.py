@@ -51,10 +51,12 @@ class Counted(TaskInput):
 
 
 class MessageInput(Counted, Sampling):
-    """The body of a request. `thinking`, `metadata` and what else a hosted service would do with it is ignored."""
+    """The body of a request. `metadata` and what else a hosted service would do with it is ignored."""
 
     max_tokens: Count
     stop_sequences: Stops = Field(default_factory=list[str])
+    thinking: dict[str, Any] | None = None
+    """Whether the client wants to read what the model thinks; that it thinks is up to the model."""
     output_config: dict[str, Any] | None = None
     output_format: dict[str, Any] | None = None
     """The older place of `output_config.format`."""
@@ -67,6 +69,8 @@ class MessageCall:
     model: str
     request: GenerationRequest
     stream: bool
+    thinking: bool = False
+    """Whether what the model thinks is told, in a block of its own; else it is left out."""
 
 
 class _Tools(TaskInput):
@@ -88,8 +92,10 @@ def read_input(body: Mapping[str, Any], defaults: Defaults) -> MessageCall:
         min_p=checked.min_p,
         stop=tuple(checked.stop_sequences),
         constraint=_constraint(checked),
+        split_reasoning=True,
     )
-    return MessageCall(checked.model, request, checked.stream)
+    wanted = (checked.thinking or {}).get("type") in {"enabled", "adaptive"}
+    return MessageCall(checked.model, request, checked.stream, wanted)
 
 
 def read_counted(body: Mapping[str, Any]) -> tuple[str, GenerationRequest]:

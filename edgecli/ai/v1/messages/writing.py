@@ -24,9 +24,11 @@ def new_id() -> str:
     return f"msg_{uuid.uuid4().hex}"
 
 
-def whole(message_id: str, model: str, answer: Answer) -> dict[str, Any]:
-    """Return the message object of a finished answer."""
+def whole(message_id: str, model: str, answer: Answer, *, thinking: bool = False) -> dict[str, Any]:
+    """Return the message object of a finished answer; with `thinking`, what the model thought is its first block."""
     content: list[dict[str, Any]] = []
+    if thinking and answer.reasoning:
+        content.append(_thinking(answer.reasoning))
     if answer.text or not answer.tool_calls:
         content.append({"type": "text", "text": answer.text})
     for call in answer.tool_calls.values():
@@ -44,6 +46,11 @@ def whole(message_id: str, model: str, answer: Answer) -> dict[str, Any]:
         "usage": _usage(answer.usage),
         **answer.notes(),
     }
+
+
+def _thinking(text: str) -> dict[str, Any]:
+    """Return a block of thoughts. What Anthropic signs for its own servers is empty here."""
+    return {"type": "thinking", "thinking": text, "signature": ""}
 
 
 def _message(message_id: str, model: str) -> dict[str, Any]:
@@ -72,12 +79,14 @@ class MessageWriter:
     Pieces of calls of tools come in the order of the calls: one is whole when the next begins.
     """
 
-    def __init__(self, message_id: str, model: str) -> None:
+    def __init__(self, message_id: str, model: str, *, thinking: bool = False) -> None:
+        """With `thinking`, what the model thinks is a block of its own; else it is left out."""
+        self._thinking = thinking
         self._head = _message(message_id, model)
         self._answer = Answer()
         self._index = -1
         self._open: int | str | None = None
-        """What the last block is: `text`, the index of a call, or None after it was closed."""
+        """What the last block is: `thinking`, `text`, the index of a call, or None after it was closed."""
 
     def begin(self, prompt_tokens: int) -> Iterator[Event]:
         """Yield the events before the first piece; how much of the prompt was cached is known at the end."""
@@ -89,6 +98,10 @@ class MessageWriter:
     def write(self, piece: Piece) -> Iterator[Event]:
         """Yield the events that tell of a piece."""
         self._answer.add(piece)
+        if piece.reasoning and self._thinking:
+            if self._open != "thinking":
+                yield from self._start("thinking", _thinking(""))
+            yield self._delta({"type": "thinking_delta", "thinking": piece.reasoning})
         if piece.text:
             if self._open != "text":
                 yield from self._start("text", {"type": "text", "text": ""})

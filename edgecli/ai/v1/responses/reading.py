@@ -96,6 +96,7 @@ def read_input(body: Mapping[str, Any], defaults: Defaults, memory: ResponseMemo
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=checked.parallel_tool_calls,
+        split_reasoning=True,
         truncate="head" if checked.truncation == "auto" else None,
     )
     return ResponseCall(request, checked, tuple(conversation))

@@ -34,7 +34,7 @@ class ResponseWriter:
         self._number = -1
         self._output: list[dict[str, Any]] = []
         self._open: int | str | None = None
-        """What the last item is: `text`, the index of a call, or None after it was closed."""
+        """What the last item is: `reasoning`, `text`, the index of a call, or None after it was closed."""
         self._texts: list[str] = []
         self._untold: list[TokenLogprob] = []
         self._logprobs: list[dict[str, Any]] = []
@@ -50,6 +50,8 @@ class ResponseWriter:
         self._answer.add(piece)
         # Tokens whose text is held back, as it may become a stop sequence, are told of with the text.
         self._untold.extend(piece.logprobs)
+        if piece.reasoning:
+            yield from self._think(piece.reasoning)
         if piece.text:
             yield from self._say(piece.text)
         for part in piece.tool_calls:
@@ -74,6 +76,15 @@ class ResponseWriter:
         yield self._event("error", code=said["code"], message=said["message"], param=None, edge=said["edge"])
         failed = self.response("failed") | {"error": {"code": "server_error", "message": said["message"]}}
         yield self._event("response.failed", response=failed)
+
+    def _think(self, text: str) -> Iterator[Event]:
+        if self._open != "reasoning":
+            self._open = "reasoning"
+            item = {"id": f"rs_{uuid.uuid4().hex}", "type": "reasoning", "summary": []}
+            self._output.append(item | {"status": "in_progress", "content": []})
+            yield self._event("response.output_item.added", output_index=len(self._output) - 1, item=self._output[-1])
+        self._texts.append(text)
+        yield self._item_event("response.reasoning_text.delta", content_index=0, delta=text)
 
     def _say(self, text: str) -> Iterator[Event]:
         if self._open != "text":
@@ -103,10 +114,14 @@ class ResponseWriter:
         if self._open is None:
             return
         whole, logprobs = "".join(self._texts), self._logprobs
-        is_text, self._open = self._open == "text", None
+        what, self._open = self._open, None
         self._texts, self._logprobs, self._untold = [], [], []
         # A new object: the events that told of the item are perhaps not written yet.
-        if is_text:
+        if what == "reasoning":
+            content = [{"type": "reasoning_text", "text": whole}]
+            self._output[-1] = self._output[-1] | {"status": status, "content": content}
+            yield self._item_event("response.reasoning_text.done", content_index=0, text=whole)
+        elif what == "text":
             part = _text(whole, logprobs)
             self._output[-1] = self._output[-1] | {"status": status, "content": [part]}
             yield self._item_event("response.output_text.done", content_index=0, text=whole, logprobs=logprobs)

@@ -110,7 +110,7 @@ def test_a_prompt_that_does_not_fit_is_refused_with_both_numbers(engine: LlamaEn
     assert (error.code, error.cf_code, error.status) == ("context_exceeded", 3030, 400)
     assert str(engine.count_prompt(request)) in error.message
     assert "512" in error.message
-    assert error.hint and "context" in error.hint
+    assert error.hint and "context" in error.hint and "truncate" in error.hint
 
 
 def test_the_answer_ends_where_the_context_does(engine: LlamaEngine) -> None:
