@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -30,6 +30,8 @@ class Batch:
     values: NDArray[np.float32]
     namespaces: list[str | None]
     metadata: list[str | None]
+    ordinals: list[int] = field(default_factory=list[int])
+    """Which mutation of the index wrote each row; the store numbers what comes without."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -41,6 +43,7 @@ class Batch:
             self.values[np.asarray(places, np.intp)],
             [self.namespaces[place] for place in places],
             [self.metadata[place] for place in places],
+            [self.ordinals[place] for place in places] if self.ordinals else [],
         )
 
     def without_duplicates(self, *, last_wins: bool) -> Batch:

@@ -1,7 +1,7 @@
 """The door to Chroma, the store of record. Only this module imports chromadb, at first use (0.6 s).
 
 An index is a collection named `edge-` and its uid, with the index's facts as the collection's metadata. The
-namespace and metadata of a vector are one JSON text: it round-trips exactly, and costs Chroma's SQLite one
+namespace, metadata and ordinal of a vector are one JSON text: it round-trips exactly, and costs Chroma's SQLite one
 row, where each property would cost one of its own. The space is `l2` for cosine too: in a cosine space Chroma
 normalises what it stores and would not give the values back bit for bit.
 """
@@ -23,7 +23,7 @@ from edgecli.vectorize.batches import Batch
 from edgecli.vectorize.records import IndexRecord
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 ABSENT = "absent"
 """The mark of a directory without a database."""
@@ -107,6 +107,11 @@ class Chroma:
                 embedding_function=None,
             )
 
+    def change(self, record: IndexRecord) -> None:
+        """Replace the facts of an index."""
+        with self._errors("change an index among"):
+            self._collection(record.uid).modify(metadata={_RECORD: record.to_json()})
+
     def drop(self, uid: str) -> None:
         """Delete the collection of an index, if it is there."""
         with self._errors("delete an index among"):
@@ -123,8 +128,7 @@ class Chroma:
     def upsert(self, uid: str, batch: Batch) -> None:
         """Write the rows; when this returns, they are durable."""
         texts = [
-            {_RECORD: _row_text(namespace, metadata)}
-            for namespace, metadata in zip(batch.namespaces, batch.metadata, strict=True)
+            {_RECORD: _row_text(*row)} for row in zip(batch.namespaces, batch.metadata, batch.ordinals, strict=True)
         ]
         with self._errors("write"):
             for start in range(0, len(batch), self._max_rows):
@@ -159,20 +163,14 @@ class Chroma:
             yield _batch(found)
             offset += len(found["ids"])
 
-    def nearest(self, uid: str, query: NDArray[np.float32], count: int) -> list[str]:
-        """Return about the `count` nearest ids, by the graph; some may be missed."""
-        with self._errors("search"):
-            found = self._collection(uid).query(query_embeddings=query[None, :], n_results=count, include=[])
-        return cast("list[str]", found["ids"][0])
-
     def close(self) -> None:
         """Give the directory back."""
         with self._errors("close"):
             self._client.close()
 
 
-def _row_text(namespace: str | None, metadata: str | None) -> str:
-    return f'{{"namespace":{orjson.dumps(namespace).decode()},"metadata":{metadata or "null"}}}'
+def _row_text(namespace: str | None, metadata: str | None, ordinal: int) -> str:
+    return f'{{"namespace":{orjson.dumps(namespace).decode()},"metadata":{metadata or "null"},"ordinal":{ordinal}}}'
 
 
 def _batch(found: Any) -> Batch:
@@ -180,7 +178,7 @@ def _batch(found: Any) -> Batch:
     rows = [orjson.loads(item[_RECORD]) for item in found["metadatas"]]
     metadata = [None if row["metadata"] is None else orjson.dumps(row["metadata"]).decode() for row in rows]
     values = np.asarray(found["embeddings"], dtype=np.float32).reshape(len(ids), -1 if ids else 0)
-    return Batch(ids, values, [row["namespace"] for row in rows], metadata)
+    return Batch(ids, values, [row["namespace"] for row in rows], metadata, [row.get("ordinal", 0) for row in rows])
 
 
 def _unreadable(directory: Path, error: OSError) -> StateError:

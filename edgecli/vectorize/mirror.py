@@ -27,7 +27,7 @@ from edgecli.vectorize.values_file import DamagedMirrorError, ValuesFile
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_VERSION = 1
+_VERSION = 2
 _SLOTS = 2**40
 """A row's `place` is its index's number times this, plus its slot."""
 
@@ -37,10 +37,12 @@ CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT);
 CREATE TABLE indexes (
     number INTEGER PRIMARY KEY AUTOINCREMENT, uid TEXT NOT NULL UNIQUE, record TEXT NOT NULL,
     slots INTEGER NOT NULL DEFAULT 0, count INTEGER NOT NULL DEFAULT 0, packed INTEGER NOT NULL DEFAULT 0,
+    ordinal INTEGER NOT NULL DEFAULT 0,
     mutation TEXT, processed_on TEXT
 );
 CREATE TABLE vectors (
     place INTEGER PRIMARY KEY, number INTEGER NOT NULL, id TEXT NOT NULL, namespace TEXT, metadata TEXT,
+    ordinal INTEGER NOT NULL,
     UNIQUE (number, id)
 );
 CREATE TABLE dead (place INTEGER PRIMARY KEY);
@@ -145,7 +147,17 @@ class Mirror:
     def add(self, record: IndexRecord, mark: str | None) -> None:
         """Add an empty index."""
         with self._transaction() as db:
-            db.execute("INSERT INTO indexes (uid, record) VALUES (?, ?)", (record.uid, record.to_json()))
+            ordinal = max((each.since for each in record.metadata_indexes), default=0)
+            values = (record.uid, record.to_json(), ordinal)
+            db.execute("INSERT INTO indexes (uid, record, ordinal) VALUES (?, ?, ?)", values)
+            _settle(db, mark)
+        self._records[record.uid] = record
+
+    def change(self, record: IndexRecord, *, mutation: str | None, mark: str | None) -> None:
+        """Replace the facts of an index."""
+        with self._transaction() as db:
+            db.execute("UPDATE indexes SET record = ? WHERE uid = ?", (record.to_json(), record.uid))
+            self._advance(record.uid, slots=0, count=0, mutation=mutation)
             _settle(db, mark)
         self._records[record.uid] = record
 
@@ -166,7 +178,7 @@ class Mirror:
 
     def progress(self, uid: str) -> Progress:
         """Return how far an index is."""
-        query = "SELECT count, mutation, processed_on FROM indexes WHERE uid = ?"
+        query = "SELECT count, ordinal, mutation, processed_on FROM indexes WHERE uid = ?"
         return Progress(*self._db.execute(query, (uid,)).fetchone())
 
     # Rows.
@@ -202,8 +214,8 @@ class Mirror:
         query = f"SELECT place, id, namespace, metadata FROM vectors WHERE place IN ({wanted})"
         return {place - low: Row(place - low, *rest) for place, *rest in self._db.execute(query, (places,))}
 
-    def column(self, uid: str, name: str) -> Iterator[tuple[int, str | None]]:
-        """Yield slot and `namespace` or `metadata` (JSON text) of each row, by slot."""
+    def column(self, uid: str, name: str) -> Iterator[tuple[int, Any]]:
+        """Yield slot and `id`, `namespace`, `metadata` (JSON text) or `ordinal` of each row, by slot."""
         low, high = _range(self._place(uid).number)
         query = f"SELECT place, {name} FROM vectors WHERE place >= ? AND place < ? ORDER BY place"
         for place, value in self._db.execute(query, (low, high)):
@@ -218,13 +230,13 @@ class Mirror:
         self._file(uid, at.packed).write(slots, batch.values)
         added = len(batch) - len(known)
         low = at.number * _SLOTS
-        rows = zip(batch.ids, slots, batch.namespaces, batch.metadata, strict=True)
+        rows = zip(slots, batch.ids, batch.namespaces, batch.metadata, batch.ordinals, strict=True)
         with self._transaction() as db:
             db.executemany(
-                "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?, ?)",
-                ((low + slot, at.number, vector_id, space, text) for vector_id, slot, space, text in rows),
+                "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?, ?, ?)",
+                ((low + slot, at.number, *row) for slot, *row in rows),
             )
-            self._advance(uid, slots=added, count=added, mutation=mutation)
+            self._advance(uid, slots=added, count=added, mutation=mutation, ordinal=max(batch.ordinals, default=0))
             _settle(db, mark)
         return slots
 
@@ -240,11 +252,12 @@ class Mirror:
             _settle(db, mark)
         return slots
 
-    def _advance(self, uid: str, *, slots: int, count: int, mutation: str | None) -> None:
+    def _advance(self, uid: str, *, slots: int, count: int, mutation: str | None, ordinal: int = 0) -> None:
         self._db.execute(
-            "UPDATE indexes SET slots = slots + ?, count = count + ?, mutation = coalesce(?, mutation), "
+            "UPDATE indexes SET slots = slots + ?, count = count + ?, ordinal = max(ordinal, ?), "
+            "mutation = coalesce(?, mutation), "
             "processed_on = CASE WHEN ? IS NULL THEN processed_on ELSE ? END WHERE uid = ?",
-            (slots, count, mutation, mutation, now(), uid),
+            (slots, count, ordinal, mutation, mutation, now(), uid),
         )
 
     def pack(self, uid: str) -> bool:

@@ -28,6 +28,9 @@ def bring_up_to_date(mirror: Mirror, open_chroma: Callable[[], Chroma], director
     for record in records.values():
         if record.uid not in known:
             _copy(mirror, chroma, record)
+    for record in mirror.records():
+        if record != records[record.uid]:
+            mirror.change(records[record.uid], mutation=None, mark=None)
     for intent in intents:
         if intent.uid in known:
             _reread(mirror, chroma, intent)

@@ -1,6 +1,7 @@
 """What Vectorize does: indexes, and the vectors in them.
 
-All work on the store happens in one thread, so each write is visible to every call that begins after it.
+Writes happen one after the other in one thread, reads in another; the store lets a read see whole writes only. A
+write is answered when it is visible, so every call that begins after the answer sees it.
 """
 
 from __future__ import annotations
@@ -49,18 +50,26 @@ class VectorizeService:
     def __init__(self, state_dir: Path, settings: Settings) -> None:
         self._settings = settings.vectorize
         self._store = VectorStore(state_dir)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="vectorize")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="vectorize-write")
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="vectorize-read")
         self.on_delete: Callable[[str], Awaitable[None]] | None = None
         """Is told the `uid` of each index that was deleted."""
 
-    async def _run(self, work: Callable[..., T], *args: Any, **options: Any) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, functools.partial(work, *args, **options))
+    async def _read(self, work: Callable[..., T], *args: Any, **options: Any) -> T:
+        return await self._run(self._reader, functools.partial(work, *args, **options))
+
+    async def _change(self, work: Callable[..., T], *args: Any, **options: Any) -> T:
+        return await self._run(self._writer, functools.partial(work, *args, **options))
+
+    async def _run(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(thread, work)
 
     async def close(self) -> None:
         """Finish what is queued and give the store back."""
-        await self._run(self._store.close)
-        self._thread.shutdown()
+        await self._read(lambda: None)
+        await self._change(self._store.close)
+        self._reader.shutdown()
+        self._writer.shutdown()
 
     # Indexes.
 
@@ -80,24 +89,24 @@ class VectorizeService:
         config = _config(dimensions, metric, preset)
         limits.check_name(name)
         limits.check_dimensions(config.dimensions, self._settings.max_dimensions)
-        return _index(await self._run(self._store.create, name, config.dimensions, config.metric, description))
+        return _index(await self._change(self._store.create, name, config.dimensions, config.metric, description))
 
     async def list(self) -> list[Index]:
         """Return every index, oldest first."""
-        return [_index(record) for record in await self._run(self._store.records)]
+        return [_index(record) for record in await self._read(self._store.records)]
 
     async def get(self, name: str) -> Index:
         """Return one index. Raises NotFoundError."""
-        return _index(await self._run(self._store.record, name))
+        return _index(await self._read(self._store.record, name))
 
     async def uid(self, name: str) -> str:
         """Return what identifies an index for its life: a later index of the same name has another."""
-        return (await self._run(self._store.record, name)).uid
+        return (await self._read(self._store.record, name)).uid
 
     async def info(self, name: str) -> IndexInfo:
         """Return what an index holds. Raises NotFoundError."""
-        record = await self._run(self._store.record, name)
-        progress = await self._run(self._store.progress, name)
+        record = await self._read(self._store.record, name)
+        progress = await self._read(self._store.progress, name)
         return IndexInfo(
             dimensions=record.dimensions,
             vector_count=progress.count,
@@ -108,7 +117,7 @@ class VectorizeService:
     async def delete(self, name: str) -> None:
         """Delete an index and all vectors in it, and tell `on_delete`. Raises NotFoundError."""
         uid = await self.uid(name)
-        await self._run(self._store.drop, name)
+        await self._change(self._store.drop, name)
         if self.on_delete is not None:
             await self.on_delete(uid)
 
@@ -116,11 +125,11 @@ class VectorizeService:
 
     async def insert(self, name: str, vectors: Iterable[Mapping[str, Any]]) -> MutationResult:
         """Write vectors in their wire shape; one whose id is stored is left as it is."""
-        return await self._run(self._write, name, vectors, replace=False)
+        return await self._change(self._write, name, vectors, replace=False)
 
     async def upsert(self, name: str, vectors: Iterable[Mapping[str, Any]]) -> MutationResult:
         """Write vectors in their wire shape; one whose id is stored is replaced whole."""
-        return await self._run(self._write, name, vectors, replace=True)
+        return await self._change(self._write, name, vectors, replace=True)
 
     def _write(self, name: str, vectors: Iterable[Mapping[str, Any]], *, replace: bool) -> MutationResult:
         batch = batch_of_rows(vectors, self._store.record(name).dimensions)
@@ -140,11 +149,11 @@ class VectorizeService:
             batch = batch_of_arrays(ids, values, metadata, namespace, self._store.record(name).dimensions)
             return MutationResult(mutation_id=self._store.write(name, batch, replace=True))
 
-        return await self._run(write)
+        return await self._change(write)
 
     async def get_by_ids(self, name: str, ids: Sequence[str]) -> list[Vector]:
         """Return the stored vectors with these ids, in the order asked; others are left out."""
-        found = await self._run(self._store.rows, name, ids)
+        found = await self._read(self._store.rows, name, ids)
         return [
             Vector(id=row.id, values=values.tolist(), namespace=row.namespace, metadata=_metadata(row, "all"))
             for row, values in found
@@ -152,19 +161,19 @@ class VectorizeService:
 
     async def get_metadata(self, name: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return the metadata of each id that is stored; it is empty where the vector has none."""
-        texts = await self._run(self._store.metadata, name, ids)
+        texts = await self._read(self._store.metadata, name, ids)
         return {vector_id: orjson.loads(text) if text else {} for vector_id, text in texts.items()}
 
     async def delete_by_ids(self, name: str, ids: Sequence[str]) -> MutationResult:
         """Delete vectors; unknown ids are ignored."""
-        return MutationResult(mutation_id=await self._run(self._store.erase, name, ids))
+        return MutationResult(mutation_id=await self._change(self._store.erase, name, ids))
 
     async def query(self, name: str, request: QueryRequest) -> QueryResult:
         """Return the vectors nearest to one that is given or stored, best first.
 
         Scores: cosine similarity; L2 distance; the dot product with the sign of the settings.
         """
-        return await self._run(self._query, name, request)
+        return await self._read(self._query, name, request)
 
     def _query(self, name: str, request: QueryRequest) -> QueryResult:
         record = self._store.record(name)
@@ -228,7 +237,7 @@ def _index(record: IndexRecord) -> Index:
             "description": record.description,
             "config": {"dimensions": record.dimensions, "metric": record.metric},
             "created_on": record.created_on,
-            "modified_on": record.created_on,
+            "modified_on": record.modified_on,
         }
     )
 

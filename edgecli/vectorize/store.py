@@ -1,16 +1,18 @@
 """The store of all indexes: each write goes to Chroma and then to the mirror, each read to the mirror.
 
-Not thread-safe: the service calls it from its one thread.
+One thread may write while others read: a read holds the lock for as long as it lasts, a write only while it is
+applied to the mirror, not while Chroma works. So a read sees a write whole or not at all.
 """
 
 from __future__ import annotations
 
 import shutil
 import sqlite3
+import threading
 import uuid
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,15 +26,12 @@ from edgecli.vectorize.batches import Batch
 from edgecli.vectorize.chroma import Chroma, state_mark
 from edgecli.vectorize.filters import Filter
 from edgecli.vectorize.mirror import Mirror
-from edgecli.vectorize.records import IndexRecord, Progress, Row
+from edgecli.vectorize.records import IndexRecord, MetadataIndex, Progress, Row
 from edgecli.vectorize.snapshot import Snapshot
 from edgecli.vectorize.values_file import DamagedMirrorError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-EXACT_LIMIT = 200_000
-"""An index of more vectors is searched by Chroma's graph where nothing narrows the search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +46,10 @@ class Hit:
 class VectorStore:
     """The indexes below one directory, which this process owns."""
 
-    def __init__(self, directory: Path, *, exact_limit: int = EXACT_LIMIT) -> None:
+    def __init__(self, directory: Path) -> None:
         self._chroma_directory = directory / "chroma"
         self._mirror_directory = directory / "mirror"
-        self._exact_limit = exact_limit
+        self._lock = threading.RLock()
         self._chroma_or_none: Chroma | None = None
         self._mirror_or_none: Mirror | None = None
         self._snapshots: dict[str, Snapshot] = {}
@@ -99,8 +98,13 @@ class VectorStore:
     @contextmanager
     def _guarded(self) -> Generator[Mirror]:
         """Give the mirror to a block; if the block fails on the disk, look at the disk again next time."""
-        try:
+        with self._lock, self._careful():
             yield self._mirror()
+
+    @contextmanager
+    def _careful(self) -> Generator[None]:
+        try:
+            yield
         except (StateError, LimitError):
             self._forget()
             raise
@@ -121,7 +125,8 @@ class VectorStore:
 
     def close(self) -> None:
         """Give everything back."""
-        self._forget()
+        with self._lock:
+            self._forget()
         if self._chroma_or_none is not None:
             self._chroma_or_none.close()
             self._chroma_or_none = None
@@ -135,27 +140,35 @@ class VectorStore:
 
     def record(self, name: str) -> IndexRecord:
         """Return the facts of one index. Raises NotFoundError."""
-        records = self.records()
-        for record in records:
-            if record.name == name:
-                return record
-        raise limits.index_not_found(name, [record.name for record in records])
+        with self._guarded() as mirror:
+            return _named(mirror, name)
 
     def create(self, name: str, dimensions: int, metric: str, description: str) -> IndexRecord:
         """Add an empty index. Raises EdgeError, code `index_exists`, if the name is taken."""
         if any(record.name == name for record in self.records()):
             raise limits.duplicate_name(name)
-        record = IndexRecord(uuid.uuid4().hex, name, description, dimensions, metric, now())
+        created = now()
+        record = IndexRecord(uuid.uuid4().hex, name, description, dimensions, metric, created, created)
         with self._guarded() as mirror:
             mirror.begin(record.uid, [], None)
             self._chroma().create(record)
             mirror.add(record, state_mark(self._chroma_directory))
         return record
 
+    def set_metadata_indexes(self, name: str, indexes: Sequence[MetadataIndex]) -> str:
+        """Replace an index's metadata indexes and return the mutation's id. Raises NotFoundError."""
+        with self._guarded() as mirror:
+            record = replace(_named(mirror, name), metadata_indexes=tuple(indexes), modified_on=now())
+            mutation = str(uuid.uuid4())
+            mirror.begin(record.uid, [], mutation)
+            self._chroma().change(record)
+            mirror.change(record, mutation=mutation, mark=state_mark(self._chroma_directory))
+        return mutation
+
     def drop(self, name: str) -> None:
         """Delete an index and all that is in it. Raises NotFoundError."""
-        uid = self.record(name).uid
         with self._guarded() as mirror:
+            uid = _named(mirror, name).uid
             mirror.begin(uid, [], None)
             self._chroma().drop(uid)
             self._snapshots.pop(uid, None)
@@ -163,9 +176,8 @@ class VectorStore:
 
     def progress(self, name: str) -> Progress:
         """Return how far an index is. Raises NotFoundError."""
-        uid = self.record(name).uid
         with self._guarded() as mirror:
-            return mirror.progress(uid)
+            return mirror.progress(_named(mirror, name).uid)
 
     # Rows.
 
@@ -175,53 +187,57 @@ class VectorStore:
         An id that is stored or comes twice: with `replace` the last row wins, else the first.
         """
         batch = batch.without_duplicates(last_wins=replace)
-        uid = self.record(name).uid
         with self._guarded() as mirror:
+            uid = _named(mirror, name).uid
             if not replace:
                 known = mirror.slots_of(uid, batch.ids)
                 batch = batch.take([place for place, each in enumerate(batch.ids) if each not in known])
+            batch.ordinals = [mirror.progress(uid).ordinal + 1] * len(batch)
 
-            def apply(mutation: str, mark: str) -> None:
-                slots = mirror.write(uid, batch, mutation=mutation, mark=mark)
-                if uid in self._snapshots:
-                    self._snapshots[uid].wrote(slots, batch)
+        def apply(mirror: Mirror, mutation: str, mark: str) -> None:
+            slots = mirror.write(uid, batch, mutation=mutation, mark=mark)
+            if uid in self._snapshots:
+                self._snapshots[uid].wrote(slots, batch)
 
-            return self._mutate(mirror, uid, batch.ids, lambda: self._chroma().upsert(uid, batch), apply)
+        return self._mutate(uid, batch.ids, lambda chroma: chroma.upsert(uid, batch), apply)
 
     def erase(self, name: str, ids: Iterable[str]) -> str:
         """Delete rows and return the mutation's id when that is durable; unknown ids are ignored."""
-        uid = self.record(name).uid
         with self._guarded() as mirror:
+            uid = _named(mirror, name).uid
             known = list(mirror.slots_of(uid, ids))
 
-            def apply(mutation: str, mark: str) -> None:
-                slots = mirror.erase(uid, known, mutation=mutation, mark=mark)
-                if uid in self._snapshots:
-                    self._snapshots[uid].erased(slots)
-                if mirror.pack(uid):
-                    self._snapshots.pop(uid, None)
+        def apply(mirror: Mirror, mutation: str, mark: str) -> None:
+            slots = mirror.erase(uid, known, mutation=mutation, mark=mark)
+            if uid in self._snapshots:
+                self._snapshots[uid].erased(slots)
+            if mirror.pack(uid):
+                self._snapshots.pop(uid, None)
 
-            return self._mutate(mirror, uid, known, lambda: self._chroma().delete(uid, known), apply)
+        return self._mutate(uid, known, lambda chroma: chroma.delete(uid, known), apply)
 
     def _mutate(
         self,
-        mirror: Mirror,
         uid: str,
         ids: Sequence[str],
-        change_chroma: Callable[[], None],
-        apply: Callable[[str, str], None],
+        change: Callable[[Chroma], None],
+        apply: Callable[[Mirror, str, str], None],
     ) -> str:
         mutation = str(uuid.uuid4())
-        mirror.begin(uid, ids, mutation)
+        with self._guarded() as mirror:
+            mirror.begin(uid, ids, mutation)
+            chroma = self._chroma()
         if ids:
-            change_chroma()
-        apply(mutation, state_mark(self._chroma_directory))
+            with self._careful():
+                change(chroma)
+        with self._guarded() as mirror:
+            apply(mirror, mutation, state_mark(self._chroma_directory))
         return mutation
 
     def rows(self, name: str, ids: Sequence[str]) -> list[tuple[Row, NDArray[np.float32]]]:
         """Return the stored rows with these ids and their values `(d,)` float32, in the order asked."""
-        uid = self.record(name).uid
         with self._guarded() as mirror:
+            uid = _named(mirror, name).uid
             slots = mirror.slots_of(uid, ids)
             rows = mirror.rows(uid, slots.values())
             values = mirror.values(uid)
@@ -230,8 +246,8 @@ class VectorStore:
 
     def metadata(self, name: str, ids: Sequence[str]) -> dict[str, str | None]:
         """Return the metadata, JSON text, of each id that is stored."""
-        uid = self.record(name).uid
         with self._guarded() as mirror:
+            uid = _named(mirror, name).uid
             rows = mirror.rows(uid, mirror.slots_of(uid, ids).values())
             return {row.id: row.metadata for row in rows.values()}
 
@@ -245,16 +261,12 @@ class VectorStore:
         criterion: Filter | None,
     ) -> list[Hit]:
         """Return the `count` best rows, best first, ties in the order of insertion."""
-        record = self.record(name)
         with self._guarded() as mirror:
+            record = _named(mirror, name)
             snapshot = self._snapshots.get(record.uid)
             if snapshot is None:
                 snapshot = self._snapshots[record.uid] = Snapshot(mirror, record.uid)
-            selected = None
-            if namespace is None and criterion is None and len(snapshot.values) > self._exact_limit:
-                selected = self._graph_candidates(mirror, record, snapshot, query, count)
-            if selected is None:
-                selected = snapshot.selected(namespace, criterion)
+            selected = snapshot.selected(namespace, criterion)
             slots, scores = scoring.best(
                 record.metric, snapshot.values, snapshot.squares, query, count, selected=selected
             )
@@ -262,17 +274,10 @@ class VectorStore:
             found = zip(slots.tolist(), scores.tolist(), strict=True)
             return [Hit(rows[slot], score, snapshot.values[slot].copy()) for slot, score in found]
 
-    def _graph_candidates(
-        self, mirror: Mirror, record: IndexRecord, snapshot: Snapshot, query: NDArray[np.float32], count: int
-    ) -> NDArray[np.intp] | None:
-        """Return slots among which the best are very likely, or None where the graph cannot tell."""
-        if record.metric == "cosine":
-            lengths = np.sqrt(snapshot.squares)
-            length = float(np.linalg.norm(query))
-            # The graph ranks by distance; that ranks by angle too only where all lengths are equal.
-            if length == 0 or lengths.min() < 0.99 * lengths.max():
-                return None
-            query = query * np.float32(lengths[0] / length)
-        ids = self._chroma().nearest(record.uid, query, 4 * count + 100)
-        slots = mirror.slots_of(record.uid, ids).values()
-        return np.array(sorted(slots), np.intp) if len(slots) >= count else None
+
+def _named(mirror: Mirror, name: str) -> IndexRecord:
+    records = mirror.records()
+    for record in records:
+        if record.name == name:
+            return record
+    raise limits.index_not_found(name, [record.name for record in records])
