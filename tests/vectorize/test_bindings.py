@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -26,13 +26,17 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
             yield client
 
 
-@pytest.mark.parametrize("prefix", [CHANNEL, f"{CHANNEL}/binding/indexes/bound"])
-def test_results_are_bare_and_the_status_is_200(client: httpx.Client, prefix: str) -> None:
+def posting(client: httpx.Client, prefix: str) -> Callable[..., Any]:
     def post(action: str, **options: Any) -> Any:
         answer = client.post(f"{prefix}/{action}", **options)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    return post
+
+
+def test_results_are_bare_and_the_status_is_200(client: httpx.Client) -> None:
+    post = posting(client, CHANNEL)
     assert list(post("insert", content=LINES.encode(), headers=NDJSON)) == ["mutationId"]
     receipt = post("upsert", json={"vectors": ROWS})
     info = client.get(f"{CHANNEL}/info")
@@ -46,9 +50,17 @@ def test_results_are_bare_and_the_status_is_200(client: httpx.Client, prefix: st
     assert list(post("deleteByIds", json={"ids": ["b"]})) == ["mutationId"]
 
 
-def test_the_older_form_describes_the_index(client: httpx.Client) -> None:
+def test_the_older_form_names_the_ids_that_changed(client: httpx.Client) -> None:
     found = client.get(f"{CHANNEL}/binding/indexes/bound").json()
     assert (found["name"], found["config"]) == ("bound", {"dimensions": 2, "metric": "cosine"})
+    post = posting(client, f"{CHANNEL}/binding/indexes/bound")
+    assert post("insert", content=LINES.encode(), headers=NDJSON) == {"ids": ["甲", "b"], "count": 2}
+    assert post("insert", json={"vectors": ROWS}) == {"ids": [], "count": 0}
+    assert post("upsert", json={"vectors": ROWS}) == {"ids": ["甲", "b"], "count": 2}
+    asked = {"vector": [3, 4], "topK": 1, "returnMetadata": False, "compat": {"queryMetadataOptional": True}}
+    assert post("query", json=asked) == {"count": 1, "matches": [{"id": "甲", "score": 1.0}]}
+    assert post("getByIds", json={"ids": ["b", "no"]}) == [{"id": "b", "values": [4.0, -3.0]}]
+    assert post("deleteByIds", json={"ids": ["b", "no", "b"]}) == {"ids": ["b"], "count": 1}
 
 
 @pytest.mark.parametrize(
