@@ -52,21 +52,16 @@ class Pending:
     def __init__(self, directory: Path, delay: float) -> None:
         self._directory = directory
         self._delay = delay
-        self._loaded: deque[_Waiting] | None = None
+        self._waiting = deque(self._read())
 
     def _path(self, number: int) -> Path:
         return self._directory / f"{number:012d}.mutation"
 
-    @property
-    def _waiting(self) -> deque[_Waiting]:
-        if self._loaded is None:
-            self._loaded = deque()
-            for path in sorted(self._directory.glob("*.mutation")):
-                with path.open("rb") as file:
-                    header = _header(path, file.readline())
-                mutation = _mutation(header, None, ())
-                self._loaded.append(_Waiting(int(path.stem), header["written"], mutation))
-        return self._loaded
+    def _read(self) -> Iterator[_Waiting]:
+        for path in sorted(self._directory.glob("*.mutation")):
+            with path.open("rb") as file:
+                header = _header(path, file.readline())
+            yield _Waiting(int(path.stem), header["written"], _mutation(header, None, ()))
 
     def put(self, mutation: Mutation) -> None:
         """Add a mutation; when this returns, it is durable."""
@@ -100,9 +95,13 @@ class Pending:
         self._waiting.append(_Waiting(number, written, short))
 
     def is_due(self) -> bool:
-        """Tell whether a mutation has waited long enough."""
+        """Tell whether a mutation has waited long enough; from any thread."""
+        try:
+            first = self._waiting[0]
+        except IndexError:
+            return False
         # A mutation of the future is one of a clock that was wrong.
-        return bool(self._waiting) and not 0 <= time.time() - self._waiting[0].written < self._delay
+        return not 0 <= time.time() - first.written < self._delay
 
     def take_due(self) -> Iterator[Mutation]:
         """Yield the mutations that have waited long enough; each is forgotten when the next one is asked for."""

@@ -22,7 +22,7 @@ from edgecli.vectorize.vector_lines import VectorLines
 from tests.vectorize.conftest import Life
 
 WIDTH = 3
-LONG = "字" * 21
+LONG = "字" * 21 + "x"
 """As much as a metadata index holds of a string."""
 TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "number": (int, float), "boolean": (bool,)}
 

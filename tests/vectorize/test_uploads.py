@@ -6,6 +6,7 @@ import gzip
 import json
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -162,3 +163,26 @@ def test_an_upload_needs_little_more_memory_than_its_float32(shape: str) -> None
         tracemalloc.stop()
     assert np.array_equal(builder.batch().values, rows)
     assert peak < 2 * rows.nbytes
+
+
+@pytest.mark.slow
+def test_many_requests_need_no_more_memory_than_one(tmp_path: Path) -> None:
+    """What a file of a million lines is sent as: requests of 5,000 lines, one after the other."""
+    width, peaks = 32, list[int]()
+    values = np.random.default_rng(1).standard_normal((5000, width)).astype(np.float32).tolist()
+    with serve(tmp_path) as (address, _), httpx.Client(base_url=address, timeout=300) as client:
+        client.post(V2, json={"name": "many", "config": {"dimensions": width, "metric": "cosine"}}).raise_for_status()
+        tracemalloc.start()
+        try:
+            for request in range(5):
+                ids = range(5000 * request, 5000 * (request + 1))
+                body = b"\n".join(
+                    orjson.dumps({"id": str(n), "values": row}) for n, row in zip(ids, values, strict=True)
+                )
+                tracemalloc.reset_peak()
+                client.post(f"{V2}/many/upsert", content=body).raise_for_status()
+                peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    # A body is 3.3 MB, and here the client's is counted too; what stays in memory of each vector is small change.
+    assert max(peaks) < 12_000_000, peaks
