@@ -23,8 +23,9 @@ _OTHER_MARKS = {
     b"PK\x03\x04": "a zip file",
 }
 _ARRAY = re.compile(rb'\s*(?:\{\s*"vectors"\s*:\s*)?\[')
-# Strings as a whole, so that brackets within them do not count; a lone quote is a string that has not ended yet.
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["{}\[\]]', re.DOTALL)
+# Strings as a whole, so that brackets within them do not count; a lone quote is a string that has not ended yet. The
+# numbers before are skipped by the pattern itself, which takes half the time of a search.
+_TOKEN = re.compile(rb'[^"{}\[\]]*+("(?:[^"\\]++|\\.)*+"|["{}\[\]])', re.DOTALL)
 _BETWEEN = re.compile(rb"\s*,\s*")
 _NO_NUMBER = re.compile(rb"[\[,:\s][+-]?(?:nan|inf)", re.IGNORECASE)
 
@@ -163,24 +164,24 @@ class _Array:
         """Hand on the elements that are complete and return the bytes of the others."""
         done = 0
         while not self._ended:
-            token = _TOKEN.search(data, self._at)
-            if token is None or token.group() == b'"':
-                self._at = len(data) if token is None else token.start()
+            token = _TOKEN.match(data, self._at)
+            if token is None or token.group(1) == b'"':
+                self._at = len(data) if token is None else token.start(1)
                 break
             self._at = token.end()
-            if token.group() in b"{[":
+            if token.group(1) in b"{[":
                 if self._depth == 0:
-                    self._check_gap(data[done : token.start()], first=self._count == 0)
-                    done = token.start()
+                    self._check_gap(data[done : token.start(1)], first=self._count == 0)
+                    done = token.start(1)
                 self._depth += 1
-            elif token.group() in b"}]":
+            elif token.group(1) in b"}]":
                 self._depth -= 1
                 if self._depth == 0:
                     self._element(data[done : self._at])
                     done = self._at
                 elif self._depth < 0:
-                    self._check_gap(data[done : token.start()], first=True)
-                    self._ended, done = True, token.start()
+                    self._check_gap(data[done : token.start(1)], first=True)
+                    self._ended, done = True, token.start(1)
         self._at -= done
         return data[done:]
 
