@@ -24,11 +24,12 @@ from edgecli.state import now
 from edgecli.vectorize import limits, recovery, scoring
 from edgecli.vectorize.batches import Batch
 from edgecli.vectorize.chroma import Chroma, state_mark
+from edgecli.vectorize.codes import encode
 from edgecli.vectorize.filters import Filter
 from edgecli.vectorize.mirror import Mirror
 from edgecli.vectorize.records import IndexRecord, MetadataIndex, Progress, Row
+from edgecli.vectorize.rows_file import DamagedMirrorError
 from edgecli.vectorize.snapshot import Snapshot
-from edgecli.vectorize.values_file import DamagedMirrorError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -194,8 +195,10 @@ class VectorStore:
                 batch = batch.take([place for place, each in enumerate(batch.ids) if each not in known])
             batch.ordinals = [mirror.progress(uid).ordinal + 1] * len(batch)
 
+        coded = encode(batch.values)
+
         def apply(mirror: Mirror, mutation: str, mark: str) -> None:
-            slots = mirror.write(uid, batch, mutation=mutation, mark=mark)
+            slots = mirror.write(uid, batch, mutation=mutation, mark=mark, coded=coded)
             if uid in self._snapshots:
                 self._snapshots[uid].wrote(slots, batch)
 
@@ -268,7 +271,7 @@ class VectorStore:
                 snapshot = self._snapshots[record.uid] = Snapshot(mirror, record.uid)
             selected = snapshot.selected(namespace, criterion)
             slots, scores = scoring.best(
-                record.metric, snapshot.values, snapshot.squares, query, count, selected=selected
+                record.metric, snapshot.values, snapshot.coded, query, count, selected=selected
             )
             rows = mirror.rows(record.uid, slots.tolist())
             found = zip(slots.tolist(), scores.tolist(), strict=True)
