@@ -127,7 +127,9 @@ def _in_blocks(size: int, places: Places, bound: Callable[[slice | Places], Boun
         end = start + _BLOCK_ROWS
         return bound(places[start:end] if gather else slice(start, end))
 
-    done = list(_cores().map(block, range(0, len(places) if gather else size, _BLOCK_ROWS)))
+    starts = range(0, len(places) if gather else size, _BLOCK_ROWS)
+    # To wake another thread takes as long as a block.
+    done = list(_cores().map(block, starts) if len(starts) > 2 else map(block, starts))
     least = np.concatenate([each[0] for each in done])
     greatest = np.concatenate([each[1] for each in done])
     return (least, greatest) if gather or len(places) == size else (least[places], greatest[places])
