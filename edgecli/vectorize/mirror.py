@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,13 @@ class _Place:
     slots: int
     count: int
     packed: int
+
+
+class Staged(NamedTuple):
+    """Rows on their way into the files; `put` may run beside reads, but not beside another write."""
+
+    at: _Place
+    put: Callable[[], None]
 
 
 class Mirror:
@@ -247,19 +254,33 @@ class Mirror:
         for place, value in self._db.execute(query, (low, high)):
             yield place - low, value
 
-    def write(
-        self, uid: str, batch: Batch, *, mutation: str | None, mark: str | None, coded: NDArray[Any] | None = None
-    ) -> list[int]:
-        """Write rows, replacing those whose id is stored, and return their slots.
+    def stage(self, uid: str, batch: Batch) -> Staged:
+        """Prepare a write: its `put` places the rows whose ids are new where no read sees them before `write`."""
+        at = self._place(uid)
+        known = self.slots_of(uid, batch.ids)
+        fresh = [row for row, vector_id in enumerate(batch.ids) if vector_id not in known]
 
-        `coded` is what `encode` makes of the values, if the caller has it already.
-        """
+        def put() -> None:
+            self._write_files(uid, at, range(at.slots, at.slots + len(fresh)), batch.values[fresh])
+
+        return Staged(at, put)
+
+    def _write_files(self, uid: str, at: _Place, slots: Sequence[int], values: NDArray[np.float32]) -> None:
+        self._values_file(uid, at.packed).write(slots, values)
+        self._codes_file(uid, at.packed).write(slots, encode(values))
+
+    def write(
+        self, uid: str, batch: Batch, *, mutation: str | None, mark: str | None, staged: Staged | None = None
+    ) -> list[int]:
+        """Write rows, replacing those whose id is stored, and return their slots."""
         at = self._place(uid)
         known = self.slots_of(uid, batch.ids)
         fresh = iter(range(at.slots, at.slots + len(batch)))
         slots = [known[vector_id] if vector_id in known else next(fresh) for vector_id in batch.ids]
-        self._values_file(uid, at.packed).write(slots, batch.values)
-        self._codes_file(uid, at.packed).write(slots, encode(batch.values) if coded is None else coded)
+        # If the mirror was made again since, the staged rows lie in the wrong place.
+        in_place = staged is not None and staged.at == at
+        rest = [row for row, slot in enumerate(slots) if slot < at.slots or not in_place]
+        self._write_files(uid, at, [slots[row] for row in rest], batch.values[rest])
         added = len(batch) - len(known)
         low = at.number * _SLOTS
         rows = zip(slots, batch.ids, batch.namespaces, batch.metadata, batch.ordinals, strict=True)

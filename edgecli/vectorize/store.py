@@ -24,7 +24,6 @@ from edgecli.state import now
 from edgecli.vectorize import limits, recovery, scoring
 from edgecli.vectorize.batches import Batch
 from edgecli.vectorize.chroma import Chroma, state_mark
-from edgecli.vectorize.codes import encode
 from edgecli.vectorize.filters import Filter
 from edgecli.vectorize.mirror import Mirror
 from edgecli.vectorize.records import IndexRecord, MetadataIndex, Progress, Row
@@ -195,14 +194,18 @@ class VectorStore:
                 batch = batch.take([place for place, each in enumerate(batch.ids) if each not in known])
             batch.ordinals = [mirror.progress(uid).ordinal + 1] * len(batch)
 
-        coded = encode(batch.values)
+            staged = mirror.stage(uid, batch)
+
+        def change(chroma: Chroma) -> None:
+            chroma.upsert(uid, batch)
+            staged.put()
 
         def apply(mirror: Mirror, mutation: str, mark: str) -> None:
-            slots = mirror.write(uid, batch, mutation=mutation, mark=mark, coded=coded)
+            slots = mirror.write(uid, batch, mutation=mutation, mark=mark, staged=staged)
             if uid in self._snapshots:
                 self._snapshots[uid].wrote(slots, batch)
 
-        return self._mutate(uid, batch.ids, lambda chroma: chroma.upsert(uid, batch), apply)
+        return self._mutate(uid, batch.ids, change, apply)
 
     def erase(self, name: str, ids: Iterable[str]) -> str:
         """Delete rows and return the mutation's id when that is durable; unknown ids are ignored."""
