@@ -58,7 +58,7 @@ class Source:
     path: tuple[str, ...]
     index: MetadataIndex | None = None
 
-    def value(self, metadata: Mapping[str, Any] | None, ordinal: int) -> Comparable:
+    def value(self, metadata: dict[str, Any] | None, ordinal: int) -> Comparable:
         """Return the property of a vector that the mutation `ordinal` wrote; null if there is none."""
         value = lookup(metadata, self.path)
         if self.index is None:
@@ -119,7 +119,7 @@ class Filter:
 
     conditions: tuple[Condition, ...]
 
-    def matches(self, metadata: Mapping[str, Any] | None, ordinal: int = 0) -> bool:
+    def matches(self, metadata: dict[str, Any] | None, ordinal: int = 0) -> bool:
         """Tell whether a vector with this metadata, which the mutation `ordinal` wrote, passes."""
         return all(condition.accepts(condition.source.value(metadata, ordinal)) for condition in self.conditions)
 
@@ -149,13 +149,13 @@ def _by(condition: Condition, known: Mapping[str, MetadataIndex], name: str) -> 
     return replace(condition, operand=operand, index=known[key])
 
 
-def lookup(metadata: Mapping[str, Any] | None, path: tuple[str, ...]) -> Comparable:
+def lookup(metadata: dict[str, Any] | None, path: tuple[str, ...]) -> Comparable:
     """Return the property at a path, null if there is none."""
     value: Any = metadata
     for key in path:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             return None
-        value = cast("Mapping[str, Any]", value).get(key)
+        value = cast("dict[str, Any]", value).get(key)
     return comparable(value)
 
 

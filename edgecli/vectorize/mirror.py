@@ -1,17 +1,18 @@
 """The mirror: a copy of what Chroma holds, laid out so that reads are exact, quick, and need no chromadb.
 
-Per index there is a flat file of values (`ValuesFile`); a SQLite database holds ids, namespaces and metadata
-by slot. Slots are given out in the order of insertion and not reused until the mirror packs itself. Before
-each write to Chroma the mirror notes what is about to change (an intent); afterwards it applies the change
-and notes Chroma's mark in the same transaction. So a mirror without intents whose mark is Chroma's is known
-to be current, and after a crash only the rows of the intent are read again.
+Per index there are two flat files by slot, the values and the codes that searches read first (`codes.py`); a
+SQLite database holds ids, namespaces and metadata by slot. Slots are given out in the order of insertion and
+not reused until the mirror packs itself. Before each write to Chroma the mirror notes what is about to change
+(an intent); afterwards it applies the change and notes Chroma's mark in the same transaction. So a mirror
+without intents whose mark is Chroma's is known to be current, and after a crash only the rows of the intent
+are read again.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,15 @@ import numpy as np
 
 from edgecli.state import now
 from edgecli.vectorize.batches import Batch
+from edgecli.vectorize.codes import coded_row, encode
 from edgecli.vectorize.records import IndexRecord, Progress, Row
-from edgecli.vectorize.values_file import DamagedMirrorError, ValuesFile
+from edgecli.vectorize.rows_file import DamagedMirrorError, RowsFile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_VERSION = 2
+_VERSION = 3
+_PART_ROWS = 4096
 _SLOTS = 2**40
 """A row's `place` is its index's number times this, plus its slot."""
 
@@ -68,6 +71,13 @@ class _Place:
     packed: int
 
 
+class Staged(NamedTuple):
+    """Rows on their way into the files; `put` may run beside reads, but not beside another write."""
+
+    at: _Place
+    put: Callable[[], None]
+
+
 class Mirror:
     """The mirror in one directory.
 
@@ -88,7 +98,7 @@ class Mirror:
                 raise DamagedMirrorError(f"it has version {version}, not {_VERSION}")
             self._records = {record.uid: record for record in self._read_records()}
             for uid in self._records:
-                self.values(uid)
+                self._complete_codes(uid)
         except BaseException:
             self._db.close()
             raise
@@ -169,7 +179,7 @@ class Mirror:
                 db.execute(f"DELETE FROM {table} WHERE place >= ? AND place < ?", _range(at.number))
             db.execute("DELETE FROM indexes WHERE uid = ?", (uid,))
             _settle(db, mark)
-        self._file(uid, at.packed).path.unlink(missing_ok=True)
+        self._unlink(uid, at.packed)
         del self._records[uid]
 
     def _place(self, uid: str) -> _Place:
@@ -183,13 +193,36 @@ class Mirror:
 
     # Rows.
 
-    def _file(self, uid: str, packed: int) -> ValuesFile:
-        return ValuesFile(self._directory / f"{uid}.{packed}.f32", self._records[uid].dimensions)
+    def _values_file(self, uid: str, packed: int) -> RowsFile:
+        row = np.dtype(("<f4", (self._records[uid].dimensions,)))
+        return RowsFile(self._directory / f"{uid}.{packed}.f32", row)
+
+    def _codes_file(self, uid: str, packed: int) -> RowsFile:
+        return RowsFile(self._directory / f"{uid}.{packed}.i8", coded_row(self._records[uid].dimensions))
+
+    def _unlink(self, uid: str, packed: int) -> None:
+        for file in (self._values_file(uid, packed), self._codes_file(uid, packed)):
+            file.path.unlink(missing_ok=True)
 
     def values(self, uid: str) -> NDArray[np.float32]:
         """Return the values by slot, `(slots, d)` float32; those of dead slots mean nothing."""
         at = self._place(uid)
-        return self._file(uid, at.packed).map(at.slots)
+        return self._values_file(uid, at.packed).map(at.slots)
+
+    def coded(self, uid: str) -> NDArray[Any]:
+        """Return the coded rows by slot, `(slots,)`."""
+        at = self._place(uid)
+        return self._codes_file(uid, at.packed).map(at.slots)
+
+    def _complete_codes(self, uid: str) -> None:
+        """Make the codes from the values where they are missing."""
+        values = self.values(uid)
+        codes = self._codes_file(uid, self._place(uid).packed)
+        if codes.holds(len(values)):
+            return
+        for start in range(0, len(values), _PART_ROWS):
+            part = values[start : start + _PART_ROWS]
+            codes.write(range(start, start + len(part)), encode(part))
 
     def dead_slots(self, uid: str) -> list[int]:
         """Return the slots whose row was deleted."""
@@ -221,13 +254,33 @@ class Mirror:
         for place, value in self._db.execute(query, (low, high)):
             yield place - low, value
 
-    def write(self, uid: str, batch: Batch, *, mutation: str | None, mark: str | None) -> list[int]:
+    def stage(self, uid: str, batch: Batch) -> Staged:
+        """Prepare a write: its `put` places the rows whose ids are new where no read sees them before `write`."""
+        at = self._place(uid)
+        known = self.slots_of(uid, batch.ids)
+        fresh = [row for row, vector_id in enumerate(batch.ids) if vector_id not in known]
+
+        def put() -> None:
+            self._write_files(uid, at, range(at.slots, at.slots + len(fresh)), batch.values[fresh])
+
+        return Staged(at, put)
+
+    def _write_files(self, uid: str, at: _Place, slots: Sequence[int], values: NDArray[np.float32]) -> None:
+        self._values_file(uid, at.packed).write(slots, values)
+        self._codes_file(uid, at.packed).write(slots, encode(values))
+
+    def write(
+        self, uid: str, batch: Batch, *, mutation: str | None, mark: str | None, staged: Staged | None = None
+    ) -> list[int]:
         """Write rows, replacing those whose id is stored, and return their slots."""
         at = self._place(uid)
         known = self.slots_of(uid, batch.ids)
         fresh = iter(range(at.slots, at.slots + len(batch)))
         slots = [known[vector_id] if vector_id in known else next(fresh) for vector_id in batch.ids]
-        self._file(uid, at.packed).write(slots, batch.values)
+        # If the mirror was made again since, the staged rows lie in the wrong place.
+        in_place = staged is not None and staged.at == at
+        rest = [row for row, slot in enumerate(slots) if slot < at.slots or not in_place]
+        self._write_files(uid, at, [slots[row] for row in rest], batch.values[rest])
         added = len(batch) - len(known)
         low = at.number * _SLOTS
         rows = zip(slots, batch.ids, batch.namespaces, batch.metadata, batch.ordinals, strict=True)
@@ -268,19 +321,21 @@ class Mirror:
         low, high = _range(at.number)
         query = "SELECT place FROM vectors WHERE place >= ? AND place < ? ORDER BY place"
         places: list[int] = [place for (place,) in self._db.execute(query, (low, high))]
-        values = self.values(uid)
-        packed = self._file(uid, at.packed + 1)
-        packed.path.unlink(missing_ok=True)
-        for start in range(0, len(places), 4096):
-            part = [place - low for place in places[start : start + 4096]]
-            packed.write(range(start, start + len(part)), values[part])
+        values, coded = self.values(uid), self.coded(uid)
+        self._unlink(uid, at.packed + 1)
+        new_values, new_codes = self._values_file(uid, at.packed + 1), self._codes_file(uid, at.packed + 1)
+        for start in range(0, len(places), _PART_ROWS):
+            part = [place - low for place in places[start : start + _PART_ROWS]]
+            slots = range(start, start + len(part))
+            new_values.write(slots, values[part])
+            new_codes.write(slots, coded[part])
         with self._transaction() as db:
             # In ascending order no row moves onto one that is still to move.
             moves = ((low + slot, place) for slot, place in enumerate(places) if low + slot != place)
             db.executemany("UPDATE vectors SET place = ? WHERE place = ?", moves)
             db.execute("DELETE FROM dead WHERE place >= ? AND place < ?", (low, high))
             db.execute("UPDATE indexes SET slots = ?, packed = packed + 1 WHERE uid = ?", (len(places), uid))
-        self._file(uid, at.packed).path.unlink(missing_ok=True)
+        self._unlink(uid, at.packed)
         return True
 
 

@@ -1,15 +1,13 @@
-"""An index as queries see it: its values through a memory map, and the columns that filters asked for."""
+"""An index as queries see it: its values and codes through memory maps, and the columns that filters asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
 
-from edgecli.vectorize import scoring
 from edgecli.vectorize.batches import Batch
 from edgecli.vectorize.filters import Comparable, Condition, Filter, Source, comparable
 from edgecli.vectorize.mirror import Mirror
@@ -81,16 +79,12 @@ class Snapshot:
         self._mirror = mirror
         self._uid = uid
         self.values = mirror.values(uid)
+        self.coded = mirror.coded(uid)
         dead = mirror.dead_slots(uid)
         self._alive = np.ones(len(self.values), np.bool_)
         self._alive[dead] = False
         self._columns: dict[Source, Column] = {}
         self._namespaces: Column | None = None
-
-    @cached_property
-    def squares(self) -> NDArray[np.float64]:
-        """|v|² of each slot, `(slots,)` float64."""
-        return scoring.squared_norms(self.values)
 
     def selected(self, namespace: str | None, criterion: Filter | None) -> NDArray[np.intp] | None:
         """Return the slots that compete, ascending, or None where all do."""
@@ -133,12 +127,9 @@ class Snapshot:
     def wrote(self, slots: Sequence[int], batch: Batch) -> None:
         """Take over rows that the mirror has written at these slots."""
         self.values = self._mirror.values(self._uid)
+        self.coded = self._mirror.coded(self._uid)
         size = len(self.values)
         self._alive = np.concatenate([self._alive, np.ones(size - len(self._alive), np.bool_)])
-        if "squares" in self.__dict__:
-            squares = np.concatenate([self.squares, np.zeros(size - len(self.squares))])
-            squares[list(slots)] = scoring.squared_norms(batch.values)
-            self.__dict__["squares"] = squares
         if self._namespaces is not None:
             self._namespaces.put(slots, [comparable(name) for name in batch.namespaces], size=size)
         if self._columns:

@@ -27,8 +27,8 @@ from edgecli.vectorize.chroma import Chroma, state_mark
 from edgecli.vectorize.filters import Filter
 from edgecli.vectorize.mirror import Mirror
 from edgecli.vectorize.records import IndexRecord, MetadataIndex, Progress, Row
+from edgecli.vectorize.rows_file import DamagedMirrorError
 from edgecli.vectorize.snapshot import Snapshot
-from edgecli.vectorize.values_file import DamagedMirrorError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -196,12 +196,18 @@ class VectorStore:
                 batch = batch.take([place for place, each in enumerate(batch.ids) if each not in known])
             batch.ordinals = [mirror.progress(uid).ordinal + 1] * len(batch)
 
+            staged = mirror.stage(uid, batch)
+
+        def change(chroma: Chroma) -> None:
+            chroma.upsert(uid, batch)
+            staged.put()
+
         def apply(mirror: Mirror, mutation: str, mark: str) -> None:
-            slots = mirror.write(uid, batch, mutation=mutation, mark=mark)
+            slots = mirror.write(uid, batch, mutation=mutation, mark=mark, staged=staged)
             if uid in self._snapshots:
                 self._snapshots[uid].wrote(slots, batch)
 
-        return self._mutate(uid, batch.ids, lambda chroma: chroma.upsert(uid, batch), apply, mutation)
+        return self._mutate(uid, batch.ids, change, apply, mutation)
 
     def erase(self, name: str, ids: Iterable[str], *, mutation: str | None = None) -> str:
         """Delete rows and return the mutation's id when that is durable; unknown ids are ignored."""
@@ -278,7 +284,7 @@ class VectorStore:
                 snapshot = self._snapshots[record.uid] = Snapshot(mirror, record.uid)
             selected = snapshot.selected(namespace, criterion)
             slots, scores = scoring.best(
-                record.metric, snapshot.values, snapshot.squares, query, count, selected=selected
+                record.metric, snapshot.values, snapshot.coded, query, count, selected=selected
             )
             rows = mirror.rows(record.uid, slots.tolist())
             found = zip(slots.tolist(), scores.tolist(), strict=True)

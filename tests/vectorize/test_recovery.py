@@ -13,7 +13,9 @@ import pytest
 
 from edgecli.vectorize.batches import batch_of_rows
 from edgecli.vectorize.chroma import Chroma
+from edgecli.vectorize.codes import encode
 from edgecli.vectorize.mirror import Mirror
+from edgecli.vectorize.records import IndexRecord
 from edgecli.vectorize.schema import QueryRequest
 from edgecli.vectorize.store import VectorStore
 from tests.vectorize.conftest import Life
@@ -148,3 +150,57 @@ print([hit.row.id for hit in hits], store.progress("kept").count, "chromadb" in 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "['v3', 'v2'] 29 False\n"
     filled.service = filled.open()
+
+
+def remove_codes(mirror: Path) -> None:
+    next(mirror.glob("*.i8")).unlink()
+
+
+def shorten_codes(mirror: Path) -> None:
+    path = next(mirror.glob("*.i8"))
+    path.write_bytes(path.read_bytes()[:100])
+
+
+@pytest.mark.parametrize("damage", [remove_codes, shorten_codes])
+def test_codes_that_are_missing_are_made_again_from_the_values(filled: Life, damage: Callable[[Path], None]) -> None:
+    path = next((filled.directory / "mirror").glob("*.i8"))
+    before = path.read_bytes()
+    damage(filled.directory / "mirror")
+    filled.service = filled.open()
+    filled(filled.service.info("kept"))
+    assert path.read_bytes() == before
+
+
+def test_codes_follow_every_write(life: Life) -> None:
+    random = np.random.default_rng(8)
+    values = random.standard_normal((3000, 5)).astype(np.float32)
+    ids = [f"v{number}" for number in range(3000)]
+    life(life.service.create("codes", 5, "cosine"))
+    life(life.service.upsert_arrays("codes", ids, values, [None] * 3000))
+    life(life.service.query("codes", QueryRequest(vector=[1, 0, 0, 0, 0])))
+    life(life.service.upsert_arrays("codes", ids[:50], values[50:100] * 3, [None] * 50))
+    life(life.service.delete_by_ids("codes", ids[1000:]))
+    (path,) = (life.directory / "mirror").glob("*.i8")
+    expected = values[:1000].copy()
+    expected[:50] = values[50:100] * 3
+    assert path.read_bytes() == encode(expected).tobytes()
+
+
+def test_rows_that_were_staged_for_an_older_mirror_are_written_again(tmp_path: Path) -> None:
+    record = IndexRecord("uid", "name", "", 2, "cosine", "now", "now")
+    batch = batch_of_rows([{"id": "a", "values": [1, 2]}, {"id": "b", "values": [3, 4]}], 2)
+    batch.ordinals = [1, 1]
+    mirror = Mirror(tmp_path)
+    mirror.add(record, "mark")
+    staged = mirror.stage("uid", batch)
+    staged.put()
+    other = batch_of_rows([{"id": "c", "values": [5, 6]}], 2)
+    other.ordinals = [1]
+    mirror.write("uid", other, mutation="other", mark="mark")
+    slots = mirror.write("uid", batch, mutation="late", mark="mark", staged=staged)
+    mirror.close()
+    mirror = Mirror(tmp_path)
+    assert slots == [1, 2]
+    assert mirror.values("uid").tolist() == [[5, 6], [1, 2], [3, 4]]
+    assert mirror.coded("uid").tobytes() == encode(np.array([[5, 6], [1, 2], [3, 4]], np.float32)).tobytes()
+    mirror.close()
