@@ -186,14 +186,26 @@ class Client:
         An answer that is no stream is one event: its `result`. Raises EdgeError as `call` does, also where the
         error comes in the middle of the stream.
         """
+        for line in self.lines(method, path, json=json, params=params):
+            event = _event(line)
+            if event is not None:
+                yield event
+
+    def lines(
+        self, method: str, path: str, *, json: Any = None, params: Mapping[str, Any] | None = None
+    ) -> Iterator[bytes]:
+        """Make one call and yield the lines of its answer as they come, byte for byte.
+
+        Raises EdgeError as `call` does, also for a line that says that the stream has failed.
+        """
         reply = self._send(method, path, json, params, None, "application/json")
         try:
             if reply.status >= 400:
                 _result(reply.status, b"".join(reply.chunks()))
             for line in _lines(reply.chunks()):
-                event = _event(line)
-                if event is not None:
-                    yield event
+                if line.startswith(b'{"error":'):
+                    _event(line)
+                yield line
         finally:
             reply.close()
 

@@ -94,6 +94,19 @@ def print_ndjson(value: Any) -> None:
     _write_json(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
+def write_json_line(line: bytes) -> None:
+    """Write a line of JSON to stdout, byte for byte where no terminal shows it."""
+    if sys.stdout.isatty():
+        out(printable_json(line.decode(errors="replace")))
+        return
+    try:
+        sys.stdout.buffer.write(line + b"\n")
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise output_error(error) from error
+
+
 def _write_json(document: str) -> None:
     _put((printable_json(document) if sys.stdout.isatty() else document) + "\n", now=True)
 
