@@ -171,9 +171,10 @@ class VectorFile:
                 code="binary_file",
             )
         if head.removeprefix(_UTF8_MARK).lstrip().startswith(b"["):
+            split = "jq -c '.[]'"
             raise UsageError(
                 f"{self.shown} is a JSON array, not one vector a line.",
-                hint=f"Make lines of it: `{self._piped('jq -c .[]')}`.",
+                hint=f"Make lines of it: `{self._piped(split)}`.",
                 code="json_array",
             )
 
