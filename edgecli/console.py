@@ -80,11 +80,17 @@ def emphasised(text: str, rest: str = "") -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document to stdout, indented on a terminal, one line in a pipe."""
+    """Print one JSON document to stdout, one line in a pipe; on a terminal indented, with lists of numbers in a line."""
     import json
+    import re
 
-    indent = 2 if sys.stdout.isatty() else None
-    _write_json(json.dumps(value, ensure_ascii=False, indent=indent))
+    if not sys.stdout.isatty():
+        _write_json(json.dumps(value, ensure_ascii=False))
+        return
+    # No text of the document matches: line ends in it are written as escapes.
+    numbers = re.compile(r"\[\n\s+([-+.\deE]+(?:,\n\s+[-+.\deE]+)*)\n\s+\]")
+    document = json.dumps(value, ensure_ascii=False, indent=2)
+    _write_json(numbers.sub(lambda found: f"[{' '.join(found[1].split())}]", document))
 
 
 def print_ndjson(value: Any) -> None:

@@ -24,7 +24,7 @@ def upload(name: str, file: VectorFile, verb: Verb, rows: int) -> int:
     """The line to go on with."""
     try:
         with console.progress(*_columns()) as bars:
-            bar: Any = bars.add_task(file.file, total=file.size)
+            bar: Any = bars.add_task("0 vectors", total=file.size)
             for sent in file.batches(rows):
                 receipt = call(
                     "POST", path(name, verb), body=b"\n".join(sent.lines), content_type="application/x-ndjson"
