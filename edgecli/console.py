@@ -80,7 +80,7 @@ def emphasised(text: str, rest: str = "") -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document to stdout, one line in a pipe; on a terminal indented, with lists of numbers in a line."""
+    """Print one JSON document to stdout: one line in a pipe, indented on a terminal, lists of numbers on one line."""
     import json
     import re
 
