@@ -77,10 +77,14 @@ def _fault(error: EdgeError, batch: FileBatch) -> Fault | None:
     """Find the line of the file that an error speaks of; the API knows its place in the batch."""
     if error.status != 400:
         return None
+    unreadable = find_fault(batch)
     row = error.details.get("row")
-    if isinstance(row, int) and 1 <= row <= len(batch.numbers):
-        return Fault(batch.numbers[row - 1], f"was refused: {error.message}", "")
-    return find_fault(batch)
+    if not isinstance(row, int) or not 1 <= row <= len(batch.numbers):
+        return unreadable
+    line = batch.numbers[row - 1]
+    if unreadable is not None and unreadable.line <= line:
+        return unreadable
+    return Fault(line, f"was refused: {error.message}", "")
 
 
 def _progress(file: VectorFile, written: int, after: int, *, certain: bool) -> str:

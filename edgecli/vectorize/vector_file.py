@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
 import sys
 from collections.abc import Generator, Iterator
@@ -13,11 +14,12 @@ from typing import IO, Any, NamedTuple, cast
 import orjson
 
 from edgecli.errors import EdgeError, NotFoundError, UsageError
+from edgecli.vectorize.limits import MAX_LINE_BYTES
 
-MAX_LINE_BYTES = 16 * 1024 * 1024
 MAX_BATCH_BYTES = 32 * 1024 * 1024
 """Of the lines of one batch together; Cloudflare takes 100 MB a request."""
 
+_NO_NUMBER = re.compile(rb"[\[,:\s]-?(?:NaN|Infinity)")
 _UTF8_MARK = b"\xef\xbb\xbf"
 _ENCODINGS = (
     (b"\xff\xfe\x00\x00", "UTF-32"),
@@ -233,7 +235,11 @@ def _fault(line: bytes, number: int, error: orjson.JSONDecodeError) -> Fault:
         return Fault(
             number, f"is not UTF-8: byte 0x{line[wrong.start]:02x} at column {wrong.start + 1}", "Save it as UTF-8."
         )
-    hint = "Each vector stands on a line of its own; `jq -c .` makes such lines." if line in {b"{", b"["} else ""
-    if line.startswith(b"{") and error.pos >= len(line.decode()) - 1 and not hint:
+    hint = ""
+    if line in {b"{", b"["}:
+        hint = "Each vector stands on a line of its own; `jq -c .` makes such lines."
+    elif _NO_NUMBER.search(line):
+        hint = "JSON has no NaN and no infinity; look at what made the vectors."
+    elif line.startswith(b"{") and error.pos >= len(line.decode()) - 1:
         hint = "It ends in the middle of the vector."
     return Fault(number, f"is no JSON: {error.msg} (column {error.colno})", hint)

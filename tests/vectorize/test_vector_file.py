@@ -95,6 +95,7 @@ def test_a_line_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     [
         (b'{"id": "a", "values": [1, 2', "is no JSON: ", "ends in the middle"),
         (b'{"id": "a" "values": [1]}', "(column 12)", ""),
+        (b'{"id": "a", "values": [1, NaN]}', "is no JSON: ", "no NaN"),
         (b"a,1,2", "is no JSON: ", ""),
         (b"{", "is no JSON: ", "`jq -c .`"),
         (b"[1, 2]", "is no JSON object", "A line is like"),
