@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
@@ -186,14 +187,15 @@ class Client:
         An answer that is no stream is one event: its `result`. Raises EdgeError as `call` does, also where the
         error comes in the middle of the stream.
         """
-        for line in self.lines(method, path, json=json, params=params):
-            event = _event(line)
-            if event is not None:
-                yield event
+        with closing(self.lines(method, path, json=json, params=params)) as lines:
+            for line in lines:
+                event = _event(line)
+                if event is not None:
+                    yield event
 
     def lines(
         self, method: str, path: str, *, json: Any = None, params: Mapping[str, Any] | None = None
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes]:
         """Make one call and yield the lines of its answer as they come, byte for byte.
 
         Raises EdgeError as `call` does, also for a line that says that the stream has failed.

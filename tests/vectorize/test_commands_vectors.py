@@ -248,6 +248,32 @@ def test_an_export_without_an_index_makes_no_file(server: Server) -> None:
     assert not (server.root / "nothing.ndjson").exists()
 
 
+def test_an_import_makes_the_index_and_goes_on(server: Server, index: str) -> None:
+    config = {"dimensions": 3, "metric": "dot-product"}
+    properties = [{"propertyName": "n", "indexType": "number"}]
+    header = {"index": {"name": "made", "description": "文", "config": config, "metadataIndexes": properties}}
+    rows = [header, row(1), row(2, values=[1])]
+    file = fill(server, "made", rows)
+    done = server.command("vectorize", "import", "--file", file.name)
+    assert done.returncode == 2
+    error, hint = done.stderr.splitlines()
+    assert error.startswith(f"error: Line 3 of `{file.name}` was refused")
+    assert hint == "hint: Correct the line. Nothing was written."
+    fill(server, "made", [*rows[:2], row(2)])
+    again = server.command("vectorize", "import", "--file", file.name)
+    assert again.returncode == 0, again.stderr
+    assert f"✓ `made`: 2 vectors imported from `{file.name}`." in again.stderr
+    shown = json.loads(server.command("vectorize", "get", "made", "--json").stdout)
+    assert (shown["description"], shown["config"]) == ("文", config)
+    assert json.loads(server.command("vectorize", "list-metadata-index", "made", "--json").stdout) == properties
+    other = server.command("vectorize", "import", index, "--file", file.name)
+    assert f"`{index}` keeps its metric euclidean" in other.stderr
+    refused = server.command("vectorize", "import", index, "--file", file.name)
+    assert f"The index `{index}` holds 2 vectors already." in refused.stderr
+    assert server.command("vectorize", "import", index, "--file", file.name, "--into").returncode == 0
+    assert held(server, index) == 2
+
+
 def test_an_import_of_another_size_is_refused(server: Server, index: str) -> None:
     header = {"index": {"name": index, "config": {"dimensions": 2, "metric": "cosine"}, "metadataIndexes": []}}
     file = fill(server, f"{index}-other", [header, {"id": "a", "values": [1, 2]}])
