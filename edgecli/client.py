@@ -131,6 +131,8 @@ class Client:
         self._token = token
         self.warm = warm
         """Whether a running server answers."""
+        self.messages: list[str] = []
+        """What the last answer of `call` says beside its result."""
 
     @classmethod
     def connect(cls, project: Project, *, verbose: bool = False) -> Client:
@@ -177,7 +179,9 @@ class Client:
             content = b"".join(reply.chunks())
         finally:
             reply.close()
-        return _result(reply.status, content)
+        answer = _success(reply.status, content)
+        self.messages = [str(each.get("message")) for each in answer.get("messages") or []]
+        return answer["result"]
 
     def events(
         self, method: str, path: str, *, json: Any = None, params: Mapping[str, Any] | None = None
@@ -203,7 +207,7 @@ class Client:
         reply = self._send(method, path, json, params, None, "application/json")
         try:
             if reply.status >= 400:
-                _result(reply.status, b"".join(reply.chunks()))
+                _success(reply.status, b"".join(reply.chunks()))
             for line in _lines(reply.chunks()):
                 if line.startswith(b'{"error":'):
                     _event(line)
@@ -260,7 +264,8 @@ def _check_same(project: Project, server: ServerInfo) -> None:
         )
 
 
-def _result(status: int, content: bytes) -> Any:
+def _success(status: int, content: bytes) -> dict[str, Any]:
+    """Return the envelope of an answer. Raises the EdgeError that it holds if it is none of success."""
     try:
         body = json.loads(content)
     except ValueError as error:
@@ -268,7 +273,7 @@ def _result(status: int, content: bytes) -> Any:
             f"The server answered with status {status} and no JSON: {content[:100]!r}.", code="malformed_response"
         ) from error
     if status < 400 and body.get("success"):
-        return body["result"]
+        return body
     errors = body.get("errors") or [{"message": f"The server answered with status {status}."}]
     raise error_from_dict(errors[0], status=status)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from edgecli import console
+from edgecli.cli import common
 from edgecli.errors import EdgeError, UpstreamError
 from edgecli.vectorize.calls import call, path, say
 from edgecli.vectorize.vector_file import Fault, FileBatch, VectorFile, find_fault
@@ -29,6 +30,8 @@ def upload(name: str, file: VectorFile, verb: Verb, rows: int) -> int:
                 receipt = call(
                     "POST", path(name, verb), body=b"\n".join(sent.lines), content_type="application/x-ndjson"
                 )
+                for message in common().client().messages:
+                    console.warn(f"Lines {sent.numbers[0]} to {sent.numbers[-1]} of {file.shown}: {message}.")
                 written += len(sent.lines)
                 after = sent.numbers[-1] + 1
                 say(

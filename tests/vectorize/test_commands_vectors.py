@@ -132,6 +132,15 @@ def test_the_first_batch_is_refused(server: Server, index: str) -> None:
     assert "hint: Correct the line. Nothing was written." in done.stderr
 
 
+def test_ids_that_come_twice_are_told(server: Server, index: str) -> None:
+    file = fill(server, index, [row(0), row(1), row(1, values=[7, 0, 0])])
+    done = server.command("vectorize", "upsert", index, "--file", file.name, "--json")
+    assert json.loads(done.stdout)["count"] == 3
+    said = f"warning: Lines 1 to 3 of `{file.name}`: 1 of 3 rows share an id; the last of each was kept.\n"
+    assert done.stderr == said
+    assert held(server, index) == 2
+
+
 def test_standard_input_is_read(server: Server, index: str) -> None:
     file = fill(server, index, [row(1), row(2)])
     done = shell(server, f"cat {file.name} | edgecli vectorize upsert {index} --file - --json")
