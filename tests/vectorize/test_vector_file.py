@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,17 @@ def test_a_batch_is_limited_by_its_bytes(tmp_path: Path, monkeypatch: pytest.Mon
     content = b"\n".join(line(each) for each in "abcde")
     with opened(written(tmp_path, content)) as file:
         assert [batch.numbers for batch in file.batches(100)] == [[1, 2], [3, 4], [5]]
+
+
+def test_a_long_file_takes_the_memory_of_a_batch(tmp_path: Path) -> None:
+    file = written(tmp_path, (line("a") + b" " * 175 + b"\n") * 100_000)
+    tracemalloc.start()
+    try:
+        with opened(file) as vectors:
+            assert sum(len(batch.lines) for batch in vectors.batches(1000)) == 100_000
+        assert tracemalloc.get_traced_memory()[1] < file.stat().st_size / 10
+    finally:
+        tracemalloc.stop()
 
 
 def test_standard_input_is_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
