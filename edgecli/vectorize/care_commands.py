@@ -73,7 +73,8 @@ def compact(name: NameArgument) -> None:
         console.print_json(done)
         return
     before, after = (console.human_bytes(done[key]) for key in ("bytesBefore", "bytesAfter"))
-    console.success(f"`{name}`: {before} before, {after} now; {console.counted(done['vectors'], 'vector')}.")
+    kept = console.counted(done["vectors"], "vector")
+    console.success(f"`{name}`: {kept}. All indexes took {before} of the disk and take {after} now.")
 
 
 def migrate(
