@@ -158,10 +158,21 @@ def import_(
         _prepare(target, header, into=into)
         source.command = f"edgecli vectorize upsert {shlex.quote(target)} --file -"
         count = upload(target, source, "upsert", MAX_BATCH)
+        _check_whole(source, header, count)
     if common().json:
         console.print_json({"index": target, "count": count})
     else:
         console.success(f"`{target}`: {console.counted(count, 'vector')} imported from {source.shown}.")
+
+
+def _check_whole(source: VectorFile, header: dict[str, Any], count: int) -> None:
+    """Raise EdgeError if the export says that it has more vectors: a file may be cut at the end of a line."""
+    if header.get("vectorCount", count) != count:
+        raise EdgeError(
+            f"{source.shown} holds {count:,} of the {header['vectorCount']:,} vectors of its index.",
+            hint="The file was cut. What it holds was imported.",
+            code="incomplete_export",
+        )
 
 
 def _prepare(name: str, header: dict[str, Any], *, into: bool) -> None:

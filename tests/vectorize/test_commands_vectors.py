@@ -283,6 +283,15 @@ def test_an_import_makes_the_index_and_goes_on(server: Server, index: str) -> No
     assert held(server, index) == 2
 
 
+def test_an_export_that_was_cut_is_noticed(server: Server, index: str) -> None:
+    header = {"index": {"name": index, "config": {"dimensions": 3, "metric": "euclidean"}, "vectorCount": 3}}
+    file = fill(server, f"{index}-cut", [header, row(1), row(2)])
+    done = server.command("vectorize", "import", "--file", file.name)
+    assert done.returncode == 1
+    assert f"error: `{file.name}` holds 2 of the 3 vectors of its index." in done.stderr
+    assert held(server, index) == 2
+
+
 def test_an_import_of_another_size_is_refused(server: Server, index: str) -> None:
     header = {"index": {"name": index, "config": {"dimensions": 2, "metric": "cosine"}, "metadataIndexes": []}}
     file = fill(server, f"{index}-other", [header, {"id": "a", "values": [1, 2]}])
