@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from edgecli.envelope import refusal, to_json
 from edgecli.errors import EdgeError
+from edgecli.vectorize import v1
 from edgecli.vectorize.bodies import read_request, write_vectors
 from edgecli.vectorize.schema import IdsRequest, QueryRequest
 
@@ -29,22 +30,22 @@ Answer = Callable[["VectorizeService", str, Request], Awaitable[Any]]
 
 def routes() -> list[BaseRoute]:
     """Return the binding's routes."""
-    answers: dict[str, Answer] = {
-        "query": _query,
-        "insert": _insert,
-        "upsert": _upsert,
-        "getByIds": _get,
-        "deleteByIds": _delete,
+    posts: dict[str, Answer] = {
+        f"{_CHANNEL}/query": _query,
+        f"{_CHANNEL}/insert": _insert,
+        f"{_CHANNEL}/upsert": _upsert,
+        f"{_CHANNEL}/getByIds": v1.get,
+        f"{_CHANNEL}/deleteByIds": _delete,
+        f"{_V1}/query": v1.query,
+        f"{_V1}/insert": v1.insert,
+        f"{_V1}/upsert": v1.upsert,
+        f"{_V1}/getByIds": v1.get,
+        f"{_V1}/deleteByIds": v1.delete,
     }
-    found: list[BaseRoute] = [
-        Route(f"{prefix}/{action}", _endpoint(answer), methods=["POST"])
-        for prefix in (_CHANNEL, _V1)
-        for action, answer in answers.items()
-    ]
     return [
         Route(f"{_CHANNEL}/info", _endpoint(_info), methods=["GET"]),
         Route(_V1, _endpoint(_describe), methods=["GET"]),
-        *found,
+        *(Route(path, _endpoint(answer), methods=["POST"]) for path, answer in posts.items()),
     ]
 
 
@@ -84,11 +85,6 @@ async def _insert(service: VectorizeService, name: str, request: Request) -> Any
 
 async def _upsert(service: VectorizeService, name: str, request: Request) -> Any:
     return (await write_vectors(request, service, name, replace=True)).to_wire()
-
-
-async def _get(service: VectorizeService, name: str, request: Request) -> Any:
-    wanted = await read_request(request, IdsRequest)
-    return [vector.to_wire() for vector in await service.get_by_ids(name, wanted.ids)]
 
 
 async def _delete(service: VectorizeService, name: str, request: Request) -> Any:

@@ -23,6 +23,8 @@ MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """A query, or ids: no upload."""
 MAX_LINE_BYTES = 4 * 1024 * 1024
 """One vector as JSON: 65,536 numbers and the largest metadata, written wastefully."""
+MAX_LINES = 100_000
+"""Of one upload, blank and unparsable ones too."""
 MAX_METADATA_INDEXES = 10
 MAX_LIST = 1000
 MAX_METADATA_DEPTH = 64

@@ -1,8 +1,12 @@
-"""Vectorize's REST API v2. The account in the path may be any: all indexes here are this project's."""
+"""Vectorize's REST API v2, and its legacy v1.
+
+The account in the path may be any: all indexes here are this project's.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from edgecli.envelope import ok
 from edgecli.errors import UsageError
+from edgecli.vectorize import v1
 from edgecli.vectorize.bodies import read_request, write_vectors
 from edgecli.vectorize.limits import UNREADABLE_VECTORS
 from edgecli.vectorize.schema import (
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
 
 _INDEXES = "/client/v4/accounts/{account}/vectorize/v2/indexes"
 _INDEX = _INDEXES + "/{index}"
+_V1_INDEXES = "/client/v4/accounts/{account}/vectorize/indexes"
+_V1_INDEX = _V1_INDEXES + "/{index}"
 
 
 def routes() -> list[BaseRoute]:
@@ -45,7 +52,25 @@ def routes() -> list[BaseRoute]:
         Route(f"{_INDEX}/metadata_index/create", create_metadata_index, methods=["POST"]),
         Route(f"{_INDEX}/metadata_index/list", list_metadata_indexes, methods=["GET"]),
         Route(f"{_INDEX}/metadata_index/delete", delete_metadata_index, methods=["POST"]),
+        Route(_V1_INDEXES, create_index, methods=["POST"]),
+        Route(_V1_INDEXES, list_indexes, methods=["GET"]),
+        Route(_V1_INDEX, get_index, methods=["GET"]),
+        Route(_V1_INDEX, delete_index, methods=["DELETE"]),
+        Route(f"{_V1_INDEX}/insert", _v1(v1.insert), methods=["POST"]),
+        Route(f"{_V1_INDEX}/upsert", _v1(v1.upsert), methods=["POST"]),
+        Route(f"{_V1_INDEX}/query", _v1(v1.query), methods=["POST"]),
+        Route(f"{_V1_INDEX}/get-by-ids", _v1(v1.get), methods=["POST"]),
+        Route(f"{_V1_INDEX}/delete-by-ids", _v1(v1.delete), methods=["POST"]),
     ]
+
+
+def _v1(
+    answer: Callable[[VectorizeService, str, Request], Awaitable[Any]],
+) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        return ok(await answer(_service(request), _name(request), request))
+
+    return endpoint
 
 
 def _service(request: Request) -> VectorizeService:

@@ -11,15 +11,14 @@ from typing import Any, Protocol
 import orjson
 
 from edgecli.errors import UsageError
-from edgecli.vectorize.limits import MAX_LINE_BYTES, unreadable_vectors
+from edgecli.vectorize.limits import MAX_LINE_BYTES, MAX_LINES, unreadable_vectors
 
 _HEAD_BYTES = 64
 _WINDOW_BYTES = 1 << 20
 _UTF8_MARK = b"\xef\xbb\xbf"
 _OTHER_MARKS = {
-    b"\xff\xfe": "UTF-16",
+    b"\xff\xfe": "UTF-16 or UTF-32",
     b"\xfe\xff": "UTF-16 or UTF-32",
-    b"\x00\x00\xfe\xff": "UTF-32",
     b"\x1f\x8b": "gzip, and its Content-Encoding does not say so",
     b"PK\x03\x04": "a zip file",
 }
@@ -102,6 +101,10 @@ class _Lines:
 
     def take(self, data: bytes) -> bytes:
         *lines, rest = data.split(b"\n")
+        if self._number + len(lines) > MAX_LINES:
+            raise unreadable_vectors(
+                f"the body has more than {MAX_LINES:,} lines", hint="Send it in several requests. Nothing was written."
+            )
         for line in lines:
             self._line(line)
         return rest
@@ -133,7 +136,7 @@ class _Lines:
         except UnicodeDecodeError as fault:
             what = f"line {self._number} is no UTF-8: byte 0x{line[fault.start]:02x} at {fault.start}"
         else:
-            if _NO_NUMBER.search(line):
+            if _NO_NUMBER.search(line) or "infinity" in str(error):
                 what = f"line {self._number} holds NaN or infinity, for which JSON has no number"
                 hint = "Look at what made the vectors."
             elif not ended:
