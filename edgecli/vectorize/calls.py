@@ -1,4 +1,4 @@
-"""What the commands share: their paths of the API, their arguments, and the note on the API that is gone."""
+"""What the commands share: their paths of the API, their arguments, and the note on its first version."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ INDEXES = "/client/v4/accounts/local/vectorize/v2/indexes"
 CARE = "/edge/vectorize"
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The index.", show_default=False)]
-V1Option = Annotated[
-    bool, typer.Option("--deprecated-v1", help="wrangler's option for an API that Cloudflare has closed; says so.")
-]
+V1Option = Annotated[bool, typer.Option("--deprecated-v1", help="wrangler's option; it changes nothing here.")]
 
 
 def path(name: str, *rest: str, root: str = INDEXES) -> str:
@@ -44,6 +42,8 @@ def say(text: str) -> None:
 
 
 def note_v1(given: bool) -> None:
-    """Tell who asks for the first version of the API that there is the second only."""
+    """Tell who asks for the first version of the API that commands use the second."""
     if given:
-        console.note("`--deprecated-v1` changes nothing: Cloudflare has closed that API, and edgecli speaks v2 only.")
+        console.note(
+            "`--deprecated-v1` changes nothing: an index is the same by both versions of the API, and this uses v2."
+        )

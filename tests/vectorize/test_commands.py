@@ -102,10 +102,10 @@ def test_a_binding_is_written_where_asked(edgecli: Run, project: Path) -> None:
     assert third.stdout == '[[vectorize]]\nbinding = "THIRD_ONE"\nindex_name = "third-one"\n'
 
 
-def test_the_api_that_is_gone_is_named(edgecli: Run) -> None:
+def test_the_first_version_of_the_api_is_not_used(edgecli: Run) -> None:
     listed = edgecli("vectorize", "list", "--deprecated-v1", "--json")
     assert (listed.returncode, listed.stdout) == (0, "[]\n")
-    assert "speaks v2 only" in listed.stderr
+    assert "this uses v2" in listed.stderr
 
 
 def test_an_index_that_is_bound_already_needs_no_binding(edgecli: Run, project: Path) -> None:
