@@ -124,6 +124,10 @@ class VectorizeSettings:
         "Sign of the scores of a dot-product index.",
         choices=("negative", "positive"),
     )
+    url: str = _setting("", "Chroma server that holds the indexes, http://host:8000; empty is the project itself.")
+    token: str = _setting("", "Token for the Chroma server; empty is none.", secret=True)
+    tenant: str = _setting("default_tenant", "Tenant on the Chroma server.")
+    database: str = _setting("default_database", "Database on the Chroma server.")
 
 
 def _no_models() -> dict[str, dict[str, Any]]:
