@@ -84,18 +84,18 @@ class Filter:
 
     conditions: tuple[Condition, ...]
 
-    def matches(self, metadata: Mapping[str, Any] | None) -> bool:
+    def matches(self, metadata: dict[str, Any] | None) -> bool:
         """Tell whether a vector with this metadata passes."""
         return all(condition.accepts(lookup(metadata, condition.path)) for condition in self.conditions)
 
 
-def lookup(metadata: Mapping[str, Any] | None, path: tuple[str, ...]) -> Comparable:
+def lookup(metadata: dict[str, Any] | None, path: tuple[str, ...]) -> Comparable:
     """Return the property at a path, null if there is none."""
     value: Any = metadata
     for key in path:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             return None
-        value = cast("Mapping[str, Any]", value).get(key)
+        value = cast("dict[str, Any]", value).get(key)
     return comparable(value)
 
 

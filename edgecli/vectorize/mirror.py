@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +84,13 @@ class Part(NamedTuple):
         """Return the places of the rows that are not as they were written."""
         found = enumerate(zip(checksums(self.batch), self.checksums, strict=True))
         return [place for place, (is_now, was) in found if is_now != was]
+
+
+class Staged(NamedTuple):
+    """Rows on their way into the files; `put` may run beside reads, but not beside another write."""
+
+    at: _Place
+    put: Callable[[], None]
 
 
 class Mirror:
@@ -331,19 +338,33 @@ class Mirror:
             path.unlink(missing_ok=True)  # what is mapped stays readable
         return Frozen(database, at.number, values)
 
-    def write(
-        self, uid: str, batch: Batch, *, mutation: str | None, mark: str | None, coded: NDArray[Any] | None = None
-    ) -> list[int]:
-        """Write rows, replacing those whose id is stored, and return their slots.
+    def stage(self, uid: str, batch: Batch) -> Staged:
+        """Prepare a write: its `put` places the rows whose ids are new where no read sees them before `write`."""
+        at = self._place(uid)
+        known = self.slots_of(uid, batch.ids)
+        fresh = [row for row, vector_id in enumerate(batch.ids) if vector_id not in known]
 
-        `coded` is what `encode` makes of the values, if the caller has it already.
-        """
+        def put() -> None:
+            self._write_files(uid, at, range(at.slots, at.slots + len(fresh)), batch.values[fresh])
+
+        return Staged(at, put)
+
+    def _write_files(self, uid: str, at: _Place, slots: Sequence[int], values: NDArray[np.float32]) -> None:
+        self._values_file(uid, at.packed).write(slots, values)
+        self._codes_file(uid, at.packed).write(slots, encode(values))
+
+    def write(
+        self, uid: str, batch: Batch, *, mutation: str | None, mark: str | None, staged: Staged | None = None
+    ) -> list[int]:
+        """Write rows, replacing those whose id is stored, and return their slots."""
         at = self._place(uid)
         known = self.slots_of(uid, batch.ids)
         fresh = iter(range(at.slots, at.slots + len(batch)))
         slots = [known[vector_id] if vector_id in known else next(fresh) for vector_id in batch.ids]
-        self._values_file(uid, at.packed).write(slots, batch.values)
-        self._codes_file(uid, at.packed).write(slots, encode(batch.values) if coded is None else coded)
+        # If the mirror was made again since, the staged rows lie in the wrong place.
+        in_place = staged is not None and staged.at == at
+        rest = [row for row, slot in enumerate(slots) if slot < at.slots or not in_place]
+        self._write_files(uid, at, [slots[row] for row in rest], batch.values[rest])
         added = len(batch) - len(known)
         low = at.number * _SLOTS
         rows = zip(slots, batch.ids, batch.namespaces, batch.metadata, batch.ordinals, checksums(batch), strict=True)

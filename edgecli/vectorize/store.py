@@ -27,7 +27,6 @@ from edgecli.vectorize import limits, rebuild, recovery, scoring
 from edgecli.vectorize.batches import Batch
 from edgecli.vectorize.chroma import Chroma
 from edgecli.vectorize.chroma_reader import Reading, read_apart, readings
-from edgecli.vectorize.codes import encode
 from edgecli.vectorize.filters import Filter
 from edgecli.vectorize.mirror import Mirror
 from edgecli.vectorize.places import Directory, Place, Server
@@ -229,14 +228,18 @@ class VectorStore:
                 batch = batch.take([place for place, each in enumerate(batch.ids) if each not in known])
             batch.ordinals = [mirror.progress(uid).ordinal + 1] * len(batch)
 
-        coded = encode(batch.values)
+            staged = mirror.stage(uid, batch)
+
+        def change(chroma: Chroma) -> None:
+            chroma.upsert(uid, batch)
+            staged.put()
 
         def apply(mirror: Mirror, mutation: str, mark: str) -> None:
-            slots = mirror.write(uid, batch, mutation=mutation, mark=mark, coded=coded)
+            slots = mirror.write(uid, batch, mutation=mutation, mark=mark, staged=staged)
             if uid in self._snapshots:
                 self._snapshots[uid].wrote(slots, batch)
 
-        return self._mutate(uid, batch.ids, lambda chroma: chroma.upsert(uid, batch), apply)
+        return self._mutate(uid, batch.ids, change, apply)
 
     def erase(self, name: str, ids: Iterable[str]) -> str:
         """Delete rows and return the mutation's id when that is durable; unknown ids are ignored."""

@@ -16,6 +16,7 @@ from edgecli.vectorize.chroma import Chroma
 from edgecli.vectorize.codes import encode
 from edgecli.vectorize.mirror import Mirror
 from edgecli.vectorize.places import Directory
+from edgecli.vectorize.records import IndexRecord
 from edgecli.vectorize.schema import QueryRequest
 from edgecli.vectorize.store import VectorStore
 from tests.vectorize.conftest import Life
@@ -184,3 +185,23 @@ def test_codes_follow_every_write(life: Life) -> None:
     expected = values[:1000].copy()
     expected[:50] = values[50:100] * 3
     assert path.read_bytes() == encode(expected).tobytes()
+
+
+def test_rows_that_were_staged_for_an_older_mirror_are_written_again(tmp_path: Path) -> None:
+    record = IndexRecord("uid", "name", "", 2, "cosine", "now", "now")
+    batch = batch_of_rows([{"id": "a", "values": [1, 2]}, {"id": "b", "values": [3, 4]}], 2)
+    batch.ordinals = [1, 1]
+    mirror = Mirror(tmp_path)
+    mirror.add(record, "mark")
+    staged = mirror.stage("uid", batch)
+    staged.put()
+    other = batch_of_rows([{"id": "c", "values": [5, 6]}], 2)
+    other.ordinals = [1]
+    mirror.write("uid", other, mutation="other", mark="mark")
+    slots = mirror.write("uid", batch, mutation="late", mark="mark", staged=staged)
+    mirror.close()
+    mirror = Mirror(tmp_path)
+    assert slots == [1, 2]
+    assert mirror.values("uid").tolist() == [[5, 6], [1, 2], [3, 4]]
+    assert mirror.coded("uid").tobytes() == encode(np.array([[5, 6], [1, 2], [3, 4]], np.float32)).tobytes()
+    mirror.close()
