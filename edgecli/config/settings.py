@@ -151,6 +151,10 @@ class VectorizeSettings:
     simulate_delay: str = _setting(
         "0s", 'How late writes become visible, "2s" or "500ms", as in the cloud; 0s is at once.', duration=True
     )
+    url: str = _setting("", "Chroma server that holds the indexes, http://host:8000; empty is the project itself.")
+    token: str = _setting("", "Token for the Chroma server; empty is none.", secret=True)
+    tenant: str = _setting("default_tenant", "Tenant on the Chroma server.")
+    database: str = _setting("default_database", "Database on the Chroma server.")
 
 
 def _no_models() -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ are read again.
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ import numpy as np
 
 from edgecli.state import now
 from edgecli.vectorize.batches import Batch
+from edgecli.vectorize.checksums import checksums
 from edgecli.vectorize.codes import coded_row, encode
 from edgecli.vectorize.records import IndexRecord, Progress, Row
 from edgecli.vectorize.rows_file import DamagedMirrorError, RowsFile
@@ -29,7 +31,7 @@ from edgecli.vectorize.rows_file import DamagedMirrorError, RowsFile
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_VERSION = 3
+_VERSION = 4
 _PART_ROWS = 4096
 _SLOTS = 2**40
 """A row's `place` is its index's number times this, plus its slot."""
@@ -45,7 +47,7 @@ CREATE TABLE indexes (
 );
 CREATE TABLE vectors (
     place INTEGER PRIMARY KEY, number INTEGER NOT NULL, id TEXT NOT NULL, namespace TEXT, metadata TEXT,
-    ordinal INTEGER NOT NULL,
+    ordinal INTEGER NOT NULL, checksum INTEGER NOT NULL,
     UNIQUE (number, id)
 );
 CREATE TABLE dead (place INTEGER PRIMARY KEY);
@@ -69,6 +71,19 @@ class _Place:
     slots: int
     count: int
     packed: int
+
+
+class Part(NamedTuple):
+    """Some rows in the order of their slots, and the checksums that were noted when they were written."""
+
+    slots: list[int]
+    batch: Batch
+    checksums: list[int]
+
+    def wrong(self) -> list[int]:
+        """Return the places of the rows that are not as they were written."""
+        found = enumerate(zip(checksums(self.batch), self.checksums, strict=True))
+        return [place for place, (is_now, was) in found if is_now != was]
 
 
 class Staged(NamedTuple):
@@ -143,6 +158,19 @@ class Mirror:
         with self._transaction() as db:
             _settle(db, mark)
 
+    @property
+    def damage(self) -> str | None:
+        """What was found wrong with Chroma and not mended since."""
+        found = self._db.execute("SELECT value FROM state WHERE key = 'damage'").fetchone()
+        return found[0] if found else None
+
+    def set_damage(self, what: str | None) -> None:
+        """Note what is wrong with Chroma, None if nothing is any more."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM state WHERE key = 'damage'")
+            if what is not None:
+                db.execute("INSERT INTO state VALUES ('damage', ?)", (what,))
+
     # Indexes.
 
     def _read_records(self) -> list[IndexRecord]:
@@ -191,6 +219,11 @@ class Mirror:
         query = "SELECT count, ordinal, mutation, processed_on FROM indexes WHERE uid = ?"
         return Progress(*self._db.execute(query, (uid,)).fetchone())
 
+    def resume(self, uid: str, mutation: str | None, processed_on: str | None) -> None:
+        """Note the last write of an index that was copied from elsewhere."""
+        query = "UPDATE indexes SET mutation = ?, processed_on = ? WHERE uid = ?"
+        self._db.execute(query, (mutation, processed_on, uid))
+
     # Rows.
 
     def _values_file(self, uid: str, packed: int) -> RowsFile:
@@ -203,6 +236,10 @@ class Mirror:
     def _unlink(self, uid: str, packed: int) -> None:
         for file in (self._values_file(uid, packed), self._codes_file(uid, packed)):
             file.path.unlink(missing_ok=True)
+
+    def slots(self, uid: str) -> int:
+        """Return how many slots an index has, those of deleted rows among them."""
+        return self._place(uid).slots
 
     def values(self, uid: str) -> NDArray[np.float32]:
         """Return the values by slot, `(slots, d)` float32; those of dead slots mean nothing."""
@@ -217,9 +254,13 @@ class Mirror:
     def _complete_codes(self, uid: str) -> None:
         """Make the codes from the values where they are missing."""
         values = self.values(uid)
+        if not self._codes_file(uid, self._place(uid).packed).holds(len(values)):
+            self.make_codes(uid)
+
+    def make_codes(self, uid: str) -> None:
+        """Make the codes that searches read first from the values."""
+        values = self.values(uid)
         codes = self._codes_file(uid, self._place(uid).packed)
-        if codes.holds(len(values)):
-            return
         for start in range(0, len(values), _PART_ROWS):
             part = values[start : start + _PART_ROWS]
             codes.write(range(start, start + len(part)), encode(part))
@@ -254,6 +295,49 @@ class Mirror:
         for place, value in self._db.execute(query, (low, high)):
             yield place - low, value
 
+    def part(self, uid: str, start: int, count: int = _PART_ROWS) -> Part:
+        """Return up to `count` rows from slot `start` on; none at the end."""
+        return part_of(self._db, self._place(uid).number, self.values(uid), start, count)
+
+    def parts(self, uid: str) -> Iterator[Part]:
+        """Yield all rows."""
+        start = 0
+        while (part := self.part(uid, start)).slots:
+            yield part
+            start = part.slots[-1] + 1
+
+    def checksums_of(self, uid: str, ids: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """Return slot and checksum of each id that is stored."""
+        number = self._place(uid).number
+        found = self._db.execute(
+            "SELECT id, place, checksum FROM vectors WHERE number = ? AND id IN (SELECT value FROM json_each(?))",
+            (number, json.dumps(list(ids))),
+        )
+        return {vector_id: (place - number * _SLOTS, checksum) for vector_id, place, checksum in found}
+
+    def wrong_codes(self, uid: str, part: Part) -> bool:
+        """Tell whether the codes that searches read first are not those of the values."""
+        return self.coded(uid)[part.slots].tobytes() != encode(part.batch.values).tobytes()
+
+    def freeze(self, uid: str) -> Frozen:
+        """Return the rows as they are now, to be read while others write; it takes a copy of the values."""
+        at = self._place(uid)
+        path = self._directory / f"{uid}.frozen"
+        database = sqlite3.connect(self._directory / "mirror.db", isolation_level=None, check_same_thread=False)
+        try:
+            database.execute("BEGIN")
+            database.execute("SELECT count(*) FROM state").fetchone()
+            if at.slots:
+                shutil.copyfile(self._values_file(uid, at.packed).path, path)
+            row = np.dtype(("<f4", (self._records[uid].dimensions,)))
+            values = RowsFile(path, row).map(at.slots)
+        except BaseException:
+            database.close()
+            raise
+        finally:
+            path.unlink(missing_ok=True)  # what is mapped stays readable
+        return Frozen(database, at.number, values)
+
     def stage(self, uid: str, batch: Batch) -> Staged:
         """Prepare a write: its `put` places the rows whose ids are new where no read sees them before `write`."""
         at = self._place(uid)
@@ -283,10 +367,10 @@ class Mirror:
         self._write_files(uid, at, [slots[row] for row in rest], batch.values[rest])
         added = len(batch) - len(known)
         low = at.number * _SLOTS
-        rows = zip(slots, batch.ids, batch.namespaces, batch.metadata, batch.ordinals, strict=True)
+        rows = zip(slots, batch.ids, batch.namespaces, batch.metadata, batch.ordinals, checksums(batch), strict=True)
         with self._transaction() as db:
             db.executemany(
-                "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?, ?, ?, ?)",
                 ((low + slot, at.number, *row) for slot, *row in rows),
             )
             self._advance(uid, slots=added, count=added, mutation=mutation, ordinal=max(batch.ordinals, default=0))
@@ -313,10 +397,10 @@ class Mirror:
             (slots, count, ordinal, mutation, mutation, now(), uid),
         )
 
-    def pack(self, uid: str) -> bool:
-        """Close the gaps of deleted rows if they are more than the rows; tell whether slots moved."""
+    def pack(self, uid: str, *, wholly: bool = False) -> bool:
+        """Close the gaps of deleted rows if they are more than the rows, or `wholly`; tell whether slots moved."""
         at = self._place(uid)
-        if at.slots - at.count <= max(at.count, 1000):
+        if at.slots - at.count <= (0 if wholly else max(at.count, 1000)):
             return False
         low, high = _range(at.number)
         query = "SELECT place FROM vectors WHERE place >= ? AND place < ? ORDER BY place"
@@ -337,6 +421,42 @@ class Mirror:
             db.execute("UPDATE indexes SET slots = ?, packed = packed + 1 WHERE uid = ?", (len(places), uid))
         self._unlink(uid, at.packed)
         return True
+
+    def shrink(self) -> None:
+        """Give back the disk space of what was deleted."""
+        self._db.execute("VACUUM")
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+class Frozen:
+    """An index's rows as they were at one moment."""
+
+    def __init__(self, database: sqlite3.Connection, number: int, values: NDArray[np.float32]) -> None:
+        self._db = database
+        self._number = number
+        self._values = values
+
+    def part(self, start: int, count: int) -> Part:
+        """Return up to `count` rows from slot `start` on; none at the end."""
+        return part_of(self._db, self._number, self._values, start, count)
+
+    def close(self) -> None:
+        """Give the disk space back."""
+        self._db.close()
+        self._values = np.empty((0, 0), np.float32)
+
+
+def part_of(database: sqlite3.Connection, number: int, values: NDArray[np.float32], start: int, count: int) -> Part:
+    """Return up to `count` rows of the index `number` from slot `start` on."""
+    low, high = _range(number)
+    found = database.execute(
+        "SELECT place, id, namespace, metadata, ordinal, checksum FROM vectors "
+        "WHERE place >= ? AND place < ? ORDER BY place LIMIT ?",
+        (low + start, high, count),
+    ).fetchall()
+    slots = [row[0] - low for row in found]
+    _, ids, namespaces, metadata, ordinals, noted = map(list, zip(*found, strict=True)) if found else [[]] * 6
+    return Part(slots, Batch(ids, values[slots], namespaces, metadata, ordinals), noted)
 
 
 def _range(number: int) -> tuple[int, int]:

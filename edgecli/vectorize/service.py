@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import orjson
 
 from edgecli.config.settings import seconds
-from edgecli.errors import UsageError, did_you_mean
+from edgecli.errors import ConfigError, UsageError, did_you_mean
 from edgecli.vectorize import limits
 from edgecli.vectorize.batches import BatchBuilder, batch_of_arrays, batch_of_rows
+from edgecli.vectorize.care import CareStore, Compacted, Migrated, Report
 from edgecli.vectorize.listing import Listings
 from edgecli.vectorize.mutations import Mutations
+from edgecli.vectorize.places import configured_server
 from edgecli.vectorize.queries import answer
 from edgecli.vectorize.records import IndexRecord
 from edgecli.vectorize.schema import (
@@ -38,7 +41,6 @@ from edgecli.vectorize.schema import (
     Vector,
     VectorPage,
 )
-from edgecli.vectorize.store import VectorStore
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +56,9 @@ class VectorizeService:
 
     def __init__(self, state_dir: Path, settings: Settings) -> None:
         self._settings = settings.vectorize
-        self._store = VectorStore(state_dir)
+        self._server = configured_server(self._settings)
+        self._store = CareStore(state_dir, self._server)
+        self._state_dir = state_dir
         delay = seconds(self._settings.simulate_delay)
         self._mutations = Mutations(self._store, state_dir / "pending", delay)
         self._listings = Listings(self._store, state_dir / "lists")
@@ -134,6 +138,46 @@ class VectorizeService:
         await self._change(self._store.drop, name)
         if self.on_delete is not None:
             await self.on_delete(uid)
+
+    # Care.
+
+    async def verify(self, name: str | None, *, repair: bool) -> Report:
+        """Compare every vector of an index, or of all, with its checksum, and with `repair` mend what is wrong."""
+        return await self._change(self._store.verify, name, repair=repair)
+
+    async def compact(self, name: str) -> Compacted:
+        """Give the disk space of what was deleted back. Raises NotFoundError."""
+        return await self._change(self._store.compact, name)
+
+    async def export(self, name: str) -> AsyncGenerator[bytes]:
+        """Return an index as lines of JSON, as it is at the call, in pieces. Raises NotFoundError."""
+        lines = await self._read(self._store.export, name)
+        return self._pieces(lines)
+
+    async def _pieces(self, lines: Generator[bytes]) -> AsyncGenerator[bytes]:
+        try:
+            while piece := await self._read(_next, lines):
+                yield piece
+        finally:
+            lines.close()
+
+    async def migrate(self, name: str, to: Literal["server", "local"]) -> Migrated:
+        """Move an index to the configured Chroma server, or from there into the project.
+
+        Raises NotFoundError, ConfigError, code `no_chroma_server`, and EdgeError, code `index_exists`.
+        """
+        if self._server is None:
+            raise ConfigError(
+                "No Chroma server is configured.",
+                hint='Set `url = "http://HOST:8000"` in [edgecli.vectorize]; `chroma run` starts one.',
+                code="no_chroma_server",
+            )
+        return await self._change(self._migrate, name, to)
+
+    def _migrate(self, name: str, to: Literal["server", "local"]) -> Migrated:
+        with closing(CareStore(self._state_dir)) as local:
+            source, target = (local, self._store) if to == "server" else (self._store, local)
+            return source.move_to(target, name)
 
     # Vectors.
 
@@ -232,6 +276,10 @@ class VectorizeService:
     async def delete_metadata_index(self, name: str, property_name: str) -> MutationResult:
         """Delete the index of a property. Raises NotFoundError if there is none."""
         return await self._change(self._mutations.delete_metadata_index, name, property_name)
+
+
+def _next(lines: Generator[bytes]) -> bytes:
+    return next(lines, b"")
 
 
 def _config(dimensions: int | None, metric: Metric | None, preset: str | None) -> IndexConfig:

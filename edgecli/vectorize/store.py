@@ -6,26 +6,30 @@ applied to the mirror, not while Chroma works. So a read sees a write whole or n
 
 from __future__ import annotations
 
+import math
 import shutil
 import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from edgecli.errors import LimitError, StateError
+from edgecli.errors import ConfigError, LimitError, StateError, UpstreamError
 from edgecli.space import full_disk
 from edgecli.state import now
-from edgecli.vectorize import limits, recovery, scoring
+from edgecli.vectorize import limits, rebuild, recovery, scoring
 from edgecli.vectorize.batches import Batch
-from edgecli.vectorize.chroma import Chroma, state_mark
+from edgecli.vectorize.chroma import Chroma
+from edgecli.vectorize.chroma_reader import Reading, read_apart, readings
 from edgecli.vectorize.filters import Filter
 from edgecli.vectorize.mirror import Mirror
+from edgecli.vectorize.places import Directory, Place, Server
 from edgecli.vectorize.records import IndexRecord, MetadataIndex, Progress, Row
 from edgecli.vectorize.rows_file import DamagedMirrorError
 from edgecli.vectorize.snapshot import Snapshot
@@ -34,6 +38,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 T = TypeVar("T")
+
+
+_LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +55,32 @@ class Hit:
 class VectorStore:
     """The indexes below one directory, which this process owns."""
 
-    def __init__(self, directory: Path) -> None:
-        self._chroma_directory = directory / "chroma"
-        self._mirror_directory = directory / "mirror"
+    def __init__(self, directory: Path, server: Server | None = None) -> None:
+        self._place: Place = server or Directory(directory / "chroma")
+        self._mirror_directory = directory / self._place.mirror
         self._lock = threading.RLock()
         self._chroma_or_none: Chroma | None = None
         self._mirror_or_none: Mirror | None = None
         self._snapshots: dict[str, Snapshot] = {}
+        self._looked = -math.inf
+        """When the server was last asked for what others have written, by the monotonic clock."""
+        self._writing = False
 
     # Opening, and what to do when a part is damaged or behind.
 
     def _chroma(self) -> Chroma:
         if self._chroma_or_none is None:
             proven = self._mirror_or_none is not None and not self._mirror_or_none.intents()
-            self._chroma_or_none = Chroma(self._chroma_directory)
-            if proven and self._mirror_or_none is not None:
+            self._chroma_or_none = Chroma(self._place)
+            if proven and self._mirror_or_none is not None and isinstance(self._place, Directory):
                 # Opening writes to Chroma's database, so the mark has moved on.
-                self._mirror_or_none.settle(state_mark(self._chroma_directory))
+                self._mirror_or_none.settle(self._chroma_or_none.mark())
         return self._chroma_or_none
+
+    def _close_chroma(self) -> None:
+        if self._chroma_or_none is not None:
+            self._chroma_or_none.close()
+            self._chroma_or_none = None
 
     def _mirror(self) -> Mirror:
         if self._mirror_or_none is None:
@@ -80,11 +95,28 @@ class VectorStore:
     def _open_mirror(self) -> Mirror:
         mirror = Mirror(self._mirror_directory)
         try:
-            recovery.bring_up_to_date(mirror, self._chroma, self._chroma_directory)
+            if isinstance(self._place, Directory):
+                rebuild.finish(self._place.path)
+                recovery.bring_up_to_date(mirror, self._chroma, self._place.path, self._readings)
         except BaseException:
             mirror.close()
             raise
         return mirror
+
+    def _readings(self, uids: Sequence[str] | None = None) -> AbstractContextManager[Iterator[Reading]]:
+        """Give what Chroma holds, read apart from this process unless it is open here already."""
+        if self._chroma_or_none is not None or isinstance(self._place, Server):
+            return nullcontext(readings(self._chroma(), uids))
+        return read_apart(self._place.path, uids)
+
+    def _look(self, mirror: Mirror, *, fresh: bool) -> None:
+        """See what others have written to the server: before each write, and for reads once a second."""
+        if self._writing:
+            return
+        if isinstance(self._place, Server) and (fresh or time.monotonic() - self._looked >= _LOOK_SECONDS):
+            for uid in recovery.follow(mirror, self._chroma()):
+                self._snapshots.pop(uid, None)
+            self._looked = time.monotonic()
 
     def _discard_mirror(self) -> None:
         self._forget()
@@ -92,22 +124,26 @@ class VectorStore:
 
     def _forget(self) -> None:
         """Drop what is in memory, so that the next call looks at the disk again."""
-        self._snapshots.clear()
-        if self._mirror_or_none is not None:
-            self._mirror_or_none.close()
-            self._mirror_or_none = None
+        with self._lock:
+            self._snapshots.clear()
+            self._looked = -math.inf
+            if self._mirror_or_none is not None:
+                self._mirror_or_none.close()
+                self._mirror_or_none = None
 
     @contextmanager
-    def _guarded(self) -> Generator[Mirror]:
+    def _guarded(self, *, fresh: bool = False) -> Generator[Mirror]:
         """Give the mirror to a block; if the block fails on the disk, look at the disk again next time."""
         with self._lock, self._careful():
-            yield self._mirror()
+            mirror = self._mirror()
+            self._look(mirror, fresh=fresh)
+            yield mirror
 
     @contextmanager
     def _careful(self) -> Generator[None]:
         try:
             yield
-        except (StateError, LimitError):
+        except (StateError, LimitError, UpstreamError, ConfigError):
             self._forget()
             raise
         except (sqlite3.OperationalError, OSError) as error:
@@ -129,9 +165,7 @@ class VectorStore:
         """Give everything back."""
         with self._lock:
             self._forget()
-        if self._chroma_or_none is not None:
-            self._chroma_or_none.close()
-            self._chroma_or_none = None
+        self._close_chroma()
 
     # Indexes.
 
@@ -143,43 +177,43 @@ class VectorStore:
     def record(self, name: str) -> IndexRecord:
         """Return the facts of one index. Raises NotFoundError."""
         with self._guarded() as mirror:
-            return _named(mirror, name)
+            return named(mirror, name)
 
     def create(self, name: str, dimensions: int, metric: str, description: str) -> IndexRecord:
         """Add an empty index. Raises EdgeError, code `index_exists`, if the name is taken."""
-        if any(record.name == name for record in self.records()):
-            raise limits.duplicate_name(name)
         created = now()
         record = IndexRecord(uuid.uuid4().hex, name, description, dimensions, metric, created, created)
-        with self._guarded() as mirror:
+        with self._guarded(fresh=True) as mirror:
+            if any(each.name == name for each in mirror.records()):
+                raise limits.duplicate_name(name)
             mirror.begin(record.uid, [], None)
             self._chroma().create(record)
-            mirror.add(record, state_mark(self._chroma_directory))
+            mirror.add(record, self._chroma().mark())
         return record
 
     def set_metadata_indexes(self, name: str, indexes: Sequence[MetadataIndex], *, mutation: str | None = None) -> str:
         """Replace an index's metadata indexes and return the mutation's id. Raises NotFoundError."""
-        with self._guarded() as mirror:
-            record = replace(_named(mirror, name), metadata_indexes=tuple(indexes), modified_on=now())
+        with self._guarded(fresh=True) as mirror:
+            record = replace(named(mirror, name), metadata_indexes=tuple(indexes), modified_on=now())
             mutation = mutation or str(uuid.uuid4())
             mirror.begin(record.uid, [], mutation)
             self._chroma().change(record)
-            mirror.change(record, mutation=mutation, mark=state_mark(self._chroma_directory))
+            mirror.change(record, mutation=mutation, mark=self._chroma().note(record.uid, mutation))
         return mutation
 
     def drop(self, name: str) -> None:
         """Delete an index and all that is in it. Raises NotFoundError."""
-        with self._guarded() as mirror:
-            uid = _named(mirror, name).uid
+        with self._guarded(fresh=True) as mirror:
+            uid = named(mirror, name).uid
             mirror.begin(uid, [], None)
             self._chroma().drop(uid)
             self._snapshots.pop(uid, None)
-            mirror.remove(uid, state_mark(self._chroma_directory))
+            mirror.remove(uid, self._chroma().mark())
 
     def progress(self, name: str) -> Progress:
         """Return how far an index is. Raises NotFoundError."""
         with self._guarded() as mirror:
-            return mirror.progress(_named(mirror, name).uid)
+            return mirror.progress(named(mirror, name).uid)
 
     # Rows.
 
@@ -189,8 +223,8 @@ class VectorStore:
         An id that is stored or comes twice: with `replace` the last row wins, else the first.
         """
         batch = batch.without_duplicates(last_wins=replace)
-        with self._guarded() as mirror:
-            uid = _named(mirror, name).uid
+        with self._guarded(fresh=True) as mirror:
+            uid = named(mirror, name).uid
             if not replace:
                 known = mirror.slots_of(uid, batch.ids)
                 batch = batch.take([place for place, each in enumerate(batch.ids) if each not in known])
@@ -211,8 +245,8 @@ class VectorStore:
 
     def erase(self, name: str, ids: Iterable[str], *, mutation: str | None = None) -> str:
         """Delete rows and return the mutation's id when that is durable; unknown ids are ignored."""
-        with self._guarded() as mirror:
-            uid = _named(mirror, name).uid
+        with self._guarded(fresh=True) as mirror:
+            uid = named(mirror, name).uid
             known = list(mirror.slots_of(uid, ids))
 
         def apply(mirror: Mirror, mutation: str, mark: str) -> None:
@@ -236,24 +270,29 @@ class VectorStore:
         with self._guarded() as mirror:
             mirror.begin(uid, ids, mutation)
             chroma = self._chroma()
-        if ids:
+            self._writing = True
+        try:
             with self._careful():
-                change(chroma)
-        with self._guarded() as mirror:
-            apply(mirror, mutation, state_mark(self._chroma_directory))
+                if ids:
+                    change(chroma)
+                mark = chroma.note(uid, mutation)
+            with self._lock, self._careful():
+                apply(self._mirror(), mutation, mark)
+        finally:
+            self._writing = False
         return mutation
 
     def ids(self, name: str, take: Callable[[IndexRecord, Progress, Iterator[str]], T]) -> T:
         """Return what `take` makes of an index's facts and its ids in the order of insertion. Raises NotFoundError."""
         with self._guarded() as mirror:
-            record = _named(mirror, name)
+            record = named(mirror, name)
             ids = (vector_id for _, vector_id in mirror.column(record.uid, "id"))
             return take(record, mirror.progress(record.uid), ids)
 
     def rows(self, name: str, ids: Sequence[str]) -> list[tuple[Row, NDArray[np.float32]]]:
         """Return the stored rows with these ids and their values `(d,)` float32, in the order asked."""
         with self._guarded() as mirror:
-            uid = _named(mirror, name).uid
+            uid = named(mirror, name).uid
             slots = mirror.slots_of(uid, ids)
             rows = mirror.rows(uid, slots.values())
             values = mirror.values(uid)
@@ -263,7 +302,7 @@ class VectorStore:
     def metadata(self, name: str, ids: Sequence[str]) -> dict[str, str | None]:
         """Return the metadata, JSON text, of each id that is stored."""
         with self._guarded() as mirror:
-            uid = _named(mirror, name).uid
+            uid = named(mirror, name).uid
             rows = mirror.rows(uid, mirror.slots_of(uid, ids).values())
             return {row.id: row.metadata for row in rows.values()}
 
@@ -278,7 +317,7 @@ class VectorStore:
     ) -> list[Hit]:
         """Return the `count` best rows, best first, ties in the order of insertion."""
         with self._guarded() as mirror:
-            record = _named(mirror, name)
+            record = named(mirror, name)
             snapshot = self._snapshots.get(record.uid)
             if snapshot is None:
                 snapshot = self._snapshots[record.uid] = Snapshot(mirror, record.uid)
@@ -291,7 +330,8 @@ class VectorStore:
             return [Hit(rows[slot], score, snapshot.values[slot].copy()) for slot, score in found]
 
 
-def _named(mirror: Mirror, name: str) -> IndexRecord:
+def named(mirror: Mirror, name: str) -> IndexRecord:
+    """Return the facts of the index of this name. Raises NotFoundError."""
     records = mirror.records()
     for record in records:
         if record.name == name:

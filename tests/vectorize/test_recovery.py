@@ -15,6 +15,7 @@ from edgecli.vectorize.batches import batch_of_rows
 from edgecli.vectorize.chroma import Chroma
 from edgecli.vectorize.codes import encode
 from edgecli.vectorize.mirror import Mirror
+from edgecli.vectorize.places import Directory
 from edgecli.vectorize.records import IndexRecord
 from edgecli.vectorize.schema import QueryRequest
 from edgecli.vectorize.store import VectorStore
@@ -81,7 +82,7 @@ def test_a_write_that_reached_only_chroma_is_taken_over(filled: Life) -> None:
     (record,) = mirror.records()
     mirror.begin(record.uid, ["new", "v1", "v2"], "mutation")
     mirror.close()
-    chroma = Chroma(filled.directory / "chroma")
+    chroma = Chroma(Directory(filled.directory / "chroma"))
     batch = batch_of_rows([{"id": "new", "values": [7, 7]}, {"id": "v1", "values": [8, 8]}], 2)
     batch.ordinals = [2, 2]
     chroma.upsert(record.uid, batch)
