@@ -217,7 +217,7 @@ class CareStore(VectorStore):
         with self._careful():
             draft = chroma.draft(record)
             self._fill(draft, record.uid, self._part)
-            draft.publish(None)
+            draft.publish()
         with self._lock, self._careful():
             self._close_chroma()
             shrink(self._place.path)
@@ -296,7 +296,7 @@ class CareStore(VectorStore):
             draft = self._chroma().draft(record)
         with self._careful():
             self._fill(draft, record.uid, read)
-            draft.publish(mutation)
+            draft.publish(mutation, processed_on)
         self._forget()
         with self._guarded(fresh=True) as mirror:
             mirror.resume(record.uid, mutation, processed_on)

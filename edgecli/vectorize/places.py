@@ -117,7 +117,7 @@ class Server:
         what = "the token" if self.token else "a call without a token"
         return ConfigError(
             f"The Chroma server at {self.url} refuses {what} (status {status}).",
-            hint="Set EDGECLI_VECTORIZE_TOKEN, or `token` in [edgecli.vectorize], to one that it accepts.",
+            hint="Set EDGECLI_VECTORIZE_TOKEN, in the environment or in .dev.vars, to one that it accepts.",
             code="chroma_token",
         )
 

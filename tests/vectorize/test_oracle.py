@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edgecli.vectorize.filters import parse_filter
 from edgecli.vectorize.schema import METRICS, QueryRequest
-from tests.vectorize.conftest import Life
+from tests.vectorize.conftest import PLACES, Life, place_on
 
 WIDTH = 3
 Rows = dict[str, dict[str, Any]]
@@ -105,9 +105,10 @@ def check(life: Life, metric: Any, history: list[Any]) -> None:
     life(life.service.delete(name))
 
 
-@pytest.fixture(scope="module")
-def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
-    life = Life(tmp_path_factory.mktemp("oracle"))
+@pytest.fixture(scope="module", params=PLACES)
+def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+    place = {} if request.param == "local" else place_on(request.getfixturevalue("chroma_server"))
+    life = Life(tmp_path_factory.mktemp("oracle"), place)
     yield life
     life.end()
 
