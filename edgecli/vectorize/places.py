@@ -72,7 +72,7 @@ class Server:
 
     def connect(self) -> Any:
         """Open Chroma's client. Raises UpstreamError or ConfigError that says what the server is not."""
-        self._check()
+        self.check()
         import chromadb
         from chromadb.config import Settings
 
@@ -86,8 +86,8 @@ class Server:
         )
         return client
 
-    def _check(self) -> None:
-        """Ask for the version, the tenant and the database, so that each gets the error of its own."""
+    def check(self) -> None:
+        """Ask for the version, the tenant and the database. Raises UpstreamError or ConfigError that names it."""
         import httpx2
 
         tenant = f"tenants/{self.tenant}"
