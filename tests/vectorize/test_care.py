@@ -116,6 +116,21 @@ def test_a_damaged_chroma_is_found_at_open_and_made_again(
     is_whole(kept)
 
 
+def test_where_both_are_damaged_nothing_is_thrown_away(kept: Life) -> None:
+    kept(kept.service.close())
+    scramble(next((kept.directory / "chroma").glob("*/data_level0.bin")))
+    cut(kept.directory / "mirror" / "mirror.db")
+    for repair in (False, True, True):
+        kept.service = kept.open()
+        with pytest.raises(StateError, match="no whole copy") as caught:
+            kept(kept.service.verify(None, repair=repair))
+        assert "backup" in (caught.value.hint or "")
+        kept(kept.service.close())
+    assert (kept.directory / "mirror-damaged" / "mirror.db").exists()
+    assert list((kept.directory / "chroma").glob("*/data_level0.bin"))
+    kept.service = kept.open()
+
+
 def test_a_chroma_whose_files_only_look_newer_is_whole(kept: Life) -> None:
     kept(kept.service.close())
     shutil.copytree(kept.directory / "chroma", kept.directory / "copy", copy_function=shutil.copyfile)
