@@ -201,7 +201,7 @@ class CareStore(VectorStore):
     def _both_damaged(self, failure: str) -> StateError:
         return StateError(
             f"The vectors in {self._place} are damaged ({failure}), and there is no whole copy.",
-            hint=f"Restore `{self._mirror_directory.parent}` from a backup, or move it away and fill the indexes again.",
+            hint=f"Restore `{self._mirror_directory.parent}` from a backup, or move it away and start anew.",
             code="vector_store_damaged",
         )
 
