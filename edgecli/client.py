@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
@@ -130,6 +131,8 @@ class Client:
         self._token = token
         self.warm = warm
         """Whether a running server answers."""
+        self.messages: list[str] = []
+        """What the last answer of `call` says beside its result."""
 
     @classmethod
     def connect(cls, project: Project, *, verbose: bool = False) -> Client:
@@ -176,7 +179,9 @@ class Client:
             content = b"".join(reply.chunks())
         finally:
             reply.close()
-        return _result(reply.status, content)
+        answer = _success(reply.status, content)
+        self.messages = [str(each.get("message")) for each in answer.get("messages") or []]
+        return answer["result"]
 
     def events(
         self, method: str, path: str, *, json: Any = None, params: Mapping[str, Any] | None = None
@@ -186,14 +191,27 @@ class Client:
         An answer that is no stream is one event: its `result`. Raises EdgeError as `call` does, also where the
         error comes in the middle of the stream.
         """
-        reply = self._send(method, path, json, params, None, "application/json")
-        try:
-            if reply.status >= 400:
-                _result(reply.status, b"".join(reply.chunks()))
-            for line in _lines(reply.chunks()):
+        with closing(self.lines(method, path, json=json, params=params)) as lines:
+            for line in lines:
                 event = _event(line)
                 if event is not None:
                     yield event
+
+    def lines(
+        self, method: str, path: str, *, json: Any = None, params: Mapping[str, Any] | None = None
+    ) -> Generator[bytes]:
+        """Make one call and yield the lines of its answer as they come, byte for byte.
+
+        Raises EdgeError as `call` does, also for a line that says that the stream has failed.
+        """
+        reply = self._send(method, path, json, params, None, "application/json")
+        try:
+            if reply.status >= 400:
+                _success(reply.status, b"".join(reply.chunks()))
+            for line in _lines(reply.chunks()):
+                if line.startswith(b'{"error":'):
+                    _event(line)
+                yield line
         finally:
             reply.close()
 
@@ -246,7 +264,8 @@ def _check_same(project: Project, server: ServerInfo) -> None:
         )
 
 
-def _result(status: int, content: bytes) -> Any:
+def _success(status: int, content: bytes) -> dict[str, Any]:
+    """Return the envelope of an answer. Raises the EdgeError that it holds if it is none of success."""
     try:
         body = json.loads(content)
     except ValueError as error:
@@ -254,7 +273,7 @@ def _result(status: int, content: bytes) -> Any:
             f"The server answered with status {status} and no JSON: {content[:100]!r}.", code="malformed_response"
         ) from error
     if status < 400 and body.get("success"):
-        return body["result"]
+        return body
     errors = body.get("errors") or [{"message": f"The server answered with status {status}."}]
     raise error_from_dict(errors[0], status=status)
 

@@ -79,7 +79,7 @@ def _scan_codes(
     metric: str, rows: NDArray[np.float32], coded: NDArray[Any], query: NDArray[np.float32], places: Places
 ) -> Bounds:
     """Bound the keys by the codes: |q·v - q'·v'| <= |q| |v - v'| + |q - q'| |v'| for the coded q' and v'."""
-    import numkong
+    import simsimd
 
     (asked,) = encode(query[None, :])
     codes = asked["codes"][None, :]
@@ -87,7 +87,7 @@ def _scan_codes(
 
     def bound(at: slice | Places) -> Bounds:
         part = _rows_at(coded, at)
-        dots = np.asarray(numkong.cdist(codes, part["codes"], "dot"))[0] * (part["scale"] * scale)
+        dots = np.asarray(simsimd.cdist(codes, part["codes"], "dot"))[0] * (part["scale"] * scale)
         norms = part["norm"]
         # |v'| <= |v| + |v - v'|
         errors = part["error"] * (norm + error) + norms * error

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from edgecli.vectorize.batches import Batch
-from edgecli.vectorize.filters import Comparable, Condition, Filter, comparable, lookup
+from edgecli.vectorize.filters import Comparable, Condition, Filter, Source, comparable
 from edgecli.vectorize.mirror import Mirror
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Snapshot:
         dead = mirror.dead_slots(uid)
         self._alive = np.ones(len(self.values), np.bool_)
         self._alive[dead] = False
-        self._columns: dict[tuple[str, ...], Column] = {}
+        self._columns: dict[Source, Column] = {}
         self._namespaces: Column | None = None
 
     def selected(self, namespace: str | None, criterion: Filter | None) -> NDArray[np.intp] | None:
@@ -94,9 +94,9 @@ class Snapshot:
         if namespace is not None:
             mask &= self._namespace_column().mask(Condition((), "$eq", namespace))
         if criterion is not None:
-            self._load({condition.path for condition in criterion.conditions})
+            self._load({condition.source for condition in criterion.conditions})
             for condition in criterion.conditions:
-                mask &= self._columns[condition.path].mask(condition)
+                mask &= self._columns[condition.source].mask(condition)
         return np.flatnonzero(mask)
 
     def _namespace_column(self) -> Column:
@@ -106,22 +106,23 @@ class Snapshot:
             self._namespaces.put([slot for slot, _ in found], [name for _, name in found], size=len(self.values))
         return self._namespaces
 
-    def _load(self, paths: set[tuple[str, ...]]) -> None:
+    def _load(self, sources: set[Source]) -> None:
         """Read the columns of properties that no filter has named before, in one pass over the metadata."""
-        missing = sorted(paths - self._columns.keys())
+        missing = list(sources - self._columns.keys())
         if not missing:
             return
         slots: list[int] = []
         found: list[list[Comparable]] = [[] for _ in missing]
-        for slot, text in self._mirror.column(self._uid, "metadata"):
+        columns = [self._mirror.column(self._uid, name) for name in ("metadata", "ordinal")]
+        for (slot, text), (_, ordinal) in zip(*columns, strict=True):
             metadata = orjson.loads(text) if text else None
             slots.append(slot)
-            for values, path in zip(found, missing, strict=True):
-                values.append(lookup(metadata, path))
-        for path, values in zip(missing, found, strict=True):
+            for values, source in zip(found, missing, strict=True):
+                values.append(source.value(metadata, ordinal))
+        for source, values in zip(missing, found, strict=True):
             column = Column(len(self.values))
             column.put(slots, values, size=len(self.values))
-            self._columns[path] = column
+            self._columns[source] = column
 
     def wrote(self, slots: Sequence[int], batch: Batch) -> None:
         """Take over rows that the mirror has written at these slots."""
@@ -133,8 +134,9 @@ class Snapshot:
             self._namespaces.put(slots, [comparable(name) for name in batch.namespaces], size=size)
         if self._columns:
             metadata = [orjson.loads(text) if text else None for text in batch.metadata]
-            for path, column in self._columns.items():
-                column.put(slots, [lookup(item, path) for item in metadata], size=size)
+            for source, column in self._columns.items():
+                rows = zip(metadata, batch.ordinals, strict=True)
+                column.put(slots, [source.value(*row) for row in rows], size=size)
 
     def erased(self, slots: Sequence[int]) -> None:
         """Take over that the rows at these slots were deleted."""

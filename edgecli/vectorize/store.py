@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -36,6 +36,8 @@ from edgecli.vectorize.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 
 _LOOK_SECONDS = 1.0
@@ -197,11 +199,11 @@ class VectorStore:
             mirror.add(record, self._chroma().mark())
         return record
 
-    def set_metadata_indexes(self, name: str, indexes: Sequence[MetadataIndex]) -> str:
+    def set_metadata_indexes(self, name: str, indexes: Sequence[MetadataIndex], *, mutation: str | None = None) -> str:
         """Replace an index's metadata indexes and return the mutation's id. Raises NotFoundError."""
         with self._guarded(fresh=True) as mirror:
             record = replace(named(mirror, name), metadata_indexes=tuple(indexes), modified_on=now())
-            mutation = str(uuid.uuid4())
+            mutation = mutation or str(uuid.uuid4())
             mirror.begin(record.uid, [], mutation)
             self._chroma().change(record)
             mirror.change(record, mutation=mutation, mark=self._chroma().note(record.uid, mutation))
@@ -223,8 +225,8 @@ class VectorStore:
 
     # Rows.
 
-    def write(self, name: str, batch: Batch, *, replace: bool) -> str:
-        """Write rows and return the mutation's id when they are durable.
+    def write(self, name: str, batch: Batch, *, replace: bool, mutation: str | None = None) -> str:
+        """Write rows and return the mutation's id, a new one unless it is given, when they are durable.
 
         An id that is stored or comes twice: with `replace` the last row wins, else the first.
         """
@@ -247,9 +249,9 @@ class VectorStore:
             if uid in self._snapshots:
                 self._snapshots[uid].wrote(slots, batch)
 
-        return self._mutate(uid, batch.ids, change, apply)
+        return self._mutate(uid, batch.ids, change, apply, mutation)
 
-    def erase(self, name: str, ids: Iterable[str]) -> str:
+    def erase(self, name: str, ids: Iterable[str], *, mutation: str | None = None) -> str:
         """Delete rows and return the mutation's id when that is durable; unknown ids are ignored."""
         with self._guarded(fresh=True) as mirror:
             uid = named(mirror, name).uid
@@ -262,7 +264,7 @@ class VectorStore:
             if mirror.pack(uid):
                 self._snapshots.pop(uid, None)
 
-        return self._mutate(uid, known, lambda chroma: chroma.delete(uid, known), apply)
+        return self._mutate(uid, known, lambda chroma: chroma.delete(uid, known), apply, mutation)
 
     def _mutate(
         self,
@@ -270,8 +272,9 @@ class VectorStore:
         ids: Sequence[str],
         change: Callable[[Chroma], None],
         apply: Callable[[Mirror, str, str], None],
+        mutation: str | None,
     ) -> str:
-        mutation = str(uuid.uuid4())
+        mutation = mutation or str(uuid.uuid4())
         with self._guarded() as mirror:
             mirror.begin(uid, ids, mutation)
             chroma = self._chroma()
@@ -286,6 +289,13 @@ class VectorStore:
         finally:
             self._writing = False
         return mutation
+
+    def ids(self, name: str, take: Callable[[IndexRecord, Progress, Iterator[str]], T]) -> T:
+        """Return what `take` makes of an index's facts and its ids in the order of insertion. Raises NotFoundError."""
+        with self._guarded() as mirror:
+            record = named(mirror, name)
+            ids = (vector_id for _, vector_id in mirror.column(record.uid, "id"))
+            return take(record, mirror.progress(record.uid), ids)
 
     def rows(self, name: str, ids: Sequence[str]) -> list[tuple[Row, NDArray[np.float32]]]:
         """Return the stored rows with these ids and their values `(d,)` float32, in the order asked."""

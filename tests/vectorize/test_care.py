@@ -171,8 +171,8 @@ def test_a_row_that_is_wrong_in_both_copies_is_named_and_kept(kept: Life) -> Non
     change_text(kept.directory / "mirror")
     with closing(sqlite3.connect(kept.directory / "chroma" / "chroma.sqlite3", isolation_level=None)) as database:
         text = '{"namespace":null,"metadata":{"n":1},"ordinal":1}'
-        row = "(SELECT id FROM embeddings WHERE embedding_id = ?)"
-        query = f"UPDATE embedding_metadata SET string_value = ? WHERE id = {row}"
+        chosen = "(SELECT id FROM embeddings WHERE embedding_id = ?)"
+        query = f"UPDATE embedding_metadata SET string_value = ? WHERE id = {chosen}"
         database.execute(query, (text, "v9"))
     with closing(sqlite3.connect(kept.directory / "mirror" / "mirror.db", isolation_level=None)) as database:
         # Or else what another program wrote into Chroma would count.
