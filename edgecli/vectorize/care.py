@@ -113,7 +113,7 @@ class CareStore(VectorStore):
             try:
                 self._look(self._mirror(), fresh=True)
             except StateError as error:
-                if error.code != "vector_store_damaged" or wrong is not None:
+                if error.code != "vector_store_damaged":
                     raise
         return wrong
 
@@ -121,6 +121,8 @@ class CareStore(VectorStore):
         reports = {each.uid: IndexReport(name=each.name, vectors=0, problems=[]) for each in wanted}
         copies = {uid: _own_faults(mirror, uid) for uid in reports}
         failure, differences = self._compare(mirror, set(reports))
+        if failure and mirror.mark is None:
+            raise self._both_damaged(failure)
         for uid, report in reports.items():
             report.vectors = mirror.progress(uid).count
             chroma = differences.get(uid, Differences())
@@ -196,6 +198,13 @@ class CareStore(VectorStore):
             chroma.delete(uid, each.extra)
             mirror.settle(chroma.note(uid, mirror.progress(uid).mutation))
 
+    def _both_damaged(self, failure: str) -> StateError:
+        return StateError(
+            f"The vectors in {self._place} are damaged ({failure}), and there is no whole copy.",
+            hint=f"Restore `{self._mirror_directory.parent}` from a backup, or move it away and start anew.",
+            code="vector_store_damaged",
+        )
+
     # Compact.
 
     def compact(self, name: str) -> Compacted:
@@ -217,7 +226,7 @@ class CareStore(VectorStore):
         with self._careful():
             draft = chroma.draft(record)
             self._fill(draft, record.uid, self._part)
-            draft.publish(None)
+            draft.publish()
         with self._lock, self._careful():
             self._close_chroma()
             shrink(self._place.path)
@@ -296,7 +305,7 @@ class CareStore(VectorStore):
             draft = self._chroma().draft(record)
         with self._careful():
             self._fill(draft, record.uid, read)
-            draft.publish(mutation)
+            draft.publish(mutation, processed_on)
         self._forget()
         with self._guarded(fresh=True) as mirror:
             mirror.resume(record.uid, mutation, processed_on)

@@ -269,11 +269,11 @@ class Chroma:
         """Yield all rows of a draft in the order of their insertion."""
         return self._read_all(draft.collection)
 
-    def publish(self, draft: Draft, mutation: str | None) -> None:
+    def publish(self, draft: Draft, mutation: str | None, processed_on: str | None) -> None:
         """Let the draft be its index's collection from now on, and delete the one before it."""
         with self._errors("write"):
             facts = {key: value for key, value in draft.collection.metadata.items() if key != _DRAFT}
-            draft.collection.modify(metadata=facts | {_MUTATION: _with_time(mutation)})
+            draft.collection.modify(metadata=facts | {_MUTATION: _with_time(mutation, processed_on)})
             uid = _record_of(draft.collection).uid
             self._collections[uid] = draft.collection
             self._drop_older(uid, _generation_of(draft.collection))
@@ -315,9 +315,9 @@ class Draft:
         """Yield all rows in the order of their insertion."""
         return self._chroma.read_draft(self)
 
-    def publish(self, mutation: str | None) -> None:
-        """Let it be its index's collection from now on."""
-        self._chroma.publish(self, mutation)
+    def publish(self, mutation: str | None = None, processed_on: str | None = None) -> None:
+        """Let it be its index's collection from now on; tell others of its last mutation."""
+        self._chroma.publish(self, mutation, processed_on)
 
 
 def shrink(directory: Path) -> None:
@@ -355,8 +355,8 @@ def _mutation_of(collection: Any) -> str:
     return str(collection.metadata.get(_MUTATION, ""))
 
 
-def _with_time(mutation: str | None) -> str:
-    return f"{mutation or ''} {now()}"
+def _with_time(mutation: str | None, processed_on: str | None = None) -> str:
+    return f"{mutation or ''} {processed_on or now()}"
 
 
 def _row_text(namespace: str | None, metadata: str | None, ordinal: int) -> str:

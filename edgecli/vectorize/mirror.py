@@ -158,6 +158,10 @@ class Mirror:
         with self._transaction() as db:
             _settle(db, mark)
 
+    def unsettle(self) -> None:
+        """Note that from here on the mirror is not all that Chroma held, until it is settled."""
+        self._db.execute("DELETE FROM state WHERE key = 'mark'")
+
     @property
     def damage(self) -> str | None:
         """What was found wrong with Chroma and not mended since."""

@@ -72,7 +72,7 @@ class Server:
 
     def connect(self) -> Any:
         """Open Chroma's client. Raises UpstreamError or ConfigError that says what the server is not."""
-        self._check()
+        self.check()
         import chromadb
         from chromadb.config import Settings
 
@@ -86,8 +86,8 @@ class Server:
         )
         return client
 
-    def _check(self) -> None:
-        """Ask for the version, the tenant and the database, so that each gets the error of its own."""
+    def check(self) -> None:
+        """Ask for the version, the tenant and the database. Raises UpstreamError or ConfigError that names it."""
         import httpx2
 
         tenant = f"tenants/{self.tenant}"
@@ -117,7 +117,7 @@ class Server:
         what = "the token" if self.token else "a call without a token"
         return ConfigError(
             f"The Chroma server at {self.url} refuses {what} (status {status}).",
-            hint="Set EDGECLI_VECTORIZE_TOKEN, or `token` in [edgecli.vectorize], to one that it accepts.",
+            hint="Set EDGECLI_VECTORIZE_TOKEN, in the environment or in .dev.vars, to one that it accepts.",
             code="chroma_token",
         )
 

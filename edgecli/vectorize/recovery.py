@@ -43,6 +43,8 @@ def bring_up_to_date(mirror: Mirror, open_chroma: Callable[[], Chroma], director
     chroma = open_chroma()
     chroma.tidy()
     records = {record.uid: record for record in chroma.records()}
+    if stale:
+        mirror.unsettle()
     _take_over(mirror, chroma, records, stale)
     for uid in _read_again(mirror, chroma, records, intents):
         # A write that was cut off while Chroma kept its files may have changed more than its rows.

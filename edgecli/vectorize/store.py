@@ -88,8 +88,10 @@ class VectorStore:
                 self._mirror_or_none = self._open_mirror()
             except (sqlite3.DatabaseError, DamagedMirrorError):
                 # The mirror is a copy: what is damaged is made again from Chroma.
-                self._discard_mirror()
+                self._set_mirror_aside()
                 self._mirror_or_none = self._open_mirror()
+            if self._mirror_or_none.records():
+                shutil.rmtree(self._damaged_mirror, ignore_errors=True)
         return self._mirror_or_none
 
     def _open_mirror(self) -> Mirror:
@@ -118,9 +120,15 @@ class VectorStore:
                 self._snapshots.pop(uid, None)
             self._looked = time.monotonic()
 
-    def _discard_mirror(self) -> None:
+    @property
+    def _damaged_mirror(self) -> Path:
+        """Where a damaged mirror stays until a new one is made: Chroma may be damaged too."""
+        return self._mirror_directory.with_name(f"{self._mirror_directory.name}-damaged")
+
+    def _set_mirror_aside(self) -> None:
         self._forget()
-        shutil.rmtree(self._mirror_directory, ignore_errors=True)
+        shutil.rmtree(self._damaged_mirror, ignore_errors=True)
+        self._mirror_directory.rename(self._damaged_mirror)
 
     def _forget(self) -> None:
         """Drop what is in memory, so that the next call looks at the disk again."""
@@ -154,7 +162,7 @@ class VectorStore:
                 code="vector_store",
             ) from error
         except (sqlite3.DatabaseError, DamagedMirrorError) as error:
-            self._discard_mirror()
+            self._set_mirror_aside()
             raise StateError(
                 f"The copy of the vectors in `{self._mirror_directory}` is damaged: {error}.",
                 hint="Run the command again: the copy is made again from Chroma.",

@@ -19,7 +19,7 @@ from edgecli.vectorize.batches import BatchBuilder
 from edgecli.vectorize.filters import parse_filter
 from edgecli.vectorize.schema import METRICS, NewMetadataIndex, QueryRequest
 from edgecli.vectorize.vector_lines import VectorLines
-from tests.vectorize.conftest import Life
+from tests.vectorize.conftest import PLACES, Life, place_on
 
 WIDTH = 3
 LONG = "字" * 21 + "x"
@@ -213,9 +213,10 @@ def make_index(life: Life, name: str, oracle: Oracle, property_name: str, kind: 
     oracle.indexes.setdefault(property_name, (kind, oracle.writes))
 
 
-@pytest.fixture(scope="module")
-def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
-    life = Life(tmp_path_factory.mktemp("oracle"))
+@pytest.fixture(scope="module", params=PLACES)
+def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+    place = {} if request.param == "local" else place_on(request.getfixturevalue("chroma_server"))
+    life = Life(tmp_path_factory.mktemp("oracle"), place)
     yield life
     life.end()
 

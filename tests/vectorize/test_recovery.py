@@ -25,6 +25,12 @@ ROWS = [{"id": f"v{number}", "values": [number, 1.0], "metadata": {"n": number}}
 
 
 @pytest.fixture
+def place() -> dict[str, str]:
+    """These tests look into Chroma's directory."""
+    return {}
+
+
+@pytest.fixture
 def filled(life: Life) -> Life:
     """An index `kept` of 30 vectors, closed."""
     life(life.service.create("kept", 2, "euclidean"))
