@@ -365,14 +365,14 @@ def _problems(what: str, where: str, ids: list[str], *, repaired: bool) -> list[
 
 def _lines(record: IndexRecord, frozen: Frozen) -> Generator[bytes]:
     with closing(frozen):
-        yield _header(record)
+        yield _header(record, frozen.count())
         start = 0
         while (part := frozen.part(start, _EXPORT_ROWS)).slots:
             yield b"".join(_line(part.batch, place) for place in range(len(part.slots)))
             start = part.slots[-1] + 1
 
 
-def _header(record: IndexRecord) -> bytes:
+def _header(record: IndexRecord, count: int) -> bytes:
     index = {
         "name": record.name,
         "description": record.description,
@@ -380,6 +380,7 @@ def _header(record: IndexRecord) -> bytes:
         "metadataIndexes": [
             {"propertyName": each.property_name, "indexType": each.index_type} for each in record.metadata_indexes
         ],
+        "vectorCount": count,
     }
     return orjson.dumps({"index": index}, option=orjson.OPT_APPEND_NEWLINE)
 

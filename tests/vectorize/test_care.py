@@ -228,6 +228,7 @@ def test_an_export_is_the_index_at_its_beginning(kept: Life) -> None:
             "description": "",
             "config": {"dimensions": WIDTH, "metric": "euclidean"},
             "metadataIndexes": [],
+            "vectorCount": COUNT - 1,
         }
     }
     kept(kept.service.delete("kept"))
