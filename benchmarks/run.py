@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-ALL = ("startup", "query", "ingest", "generation")
+ALL = ("startup", "query", "ingest", "generation", "vectorize")
 
 
 def main() -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
@@ -171,21 +172,26 @@ class Client:
 
         Raises the EdgeError that the API answered with.
         """
-        return self._whole(method, path, json, params, body, content_type)["result"]
+        answer = self.envelope(method, path, json=json, params=params, body=body, content_type=content_type)
+        return answer["result"]
 
-    def envelope(self, method: str, path: str, *, json: Any = None) -> dict[str, Any]:
-        """Make one call and return its `result` and the `messages` that go with it. Raises EdgeError as `call` does."""
-        return self._whole(method, path, json, None, None, "application/json")
-
-    def _whole(
-        self, method: str, path: str, json: Any, params: Mapping[str, Any] | None, body: bytes | None, kind: str
+    def envelope(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
+        content_type: str = "application/json",
     ) -> dict[str, Any]:
-        reply = self._send(method, path, json, params, body, kind)
+        """Make one call and return its `result` and the `messages` that go with it. Raises EdgeError as `call` does."""
+        reply = self._send(method, path, json, params, body, content_type)
         try:
             content = b"".join(reply.chunks())
         finally:
             reply.close()
-        return _checked(reply.status, content)
+        return _success(reply.status, content)
 
     def events(
         self, method: str, path: str, *, json: Any = None, params: Mapping[str, Any] | None = None
@@ -195,14 +201,27 @@ class Client:
         An answer that is no stream is one event: its `result`. Raises EdgeError as `call` does, also where the
         error comes in the middle of the stream.
         """
-        reply = self._send(method, path, json, params, None, "application/json")
-        try:
-            if reply.status >= 400:
-                _checked(reply.status, b"".join(reply.chunks()))
-            for line in _lines(reply.chunks()):
+        with closing(self.lines(method, path, json=json, params=params)) as lines:
+            for line in lines:
                 event = _event(line)
                 if event is not None:
                     yield event
+
+    def lines(
+        self, method: str, path: str, *, json: Any = None, params: Mapping[str, Any] | None = None
+    ) -> Generator[bytes]:
+        """Make one call and yield the lines of its answer as they come, byte for byte.
+
+        Raises EdgeError as `call` does, also for a line that says that the stream has failed.
+        """
+        reply = self._send(method, path, json, params, None, "application/json")
+        try:
+            if reply.status >= 400:
+                _success(reply.status, b"".join(reply.chunks()))
+            for line in _lines(reply.chunks()):
+                if line.startswith(b'{"error":'):
+                    _event(line)
+                yield line
         finally:
             reply.close()
 
@@ -255,7 +274,7 @@ def _check_same(project: Project, server: ServerInfo) -> None:
         )
 
 
-def _checked(status: int, content: bytes) -> dict[str, Any]:
+def _success(status: int, content: bytes) -> dict[str, Any]:
     """Return the envelope of a success. Raises the EdgeError that any other holds."""
     try:
         body = json.loads(content)

@@ -80,11 +80,17 @@ def emphasised(text: str, rest: str = "") -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document to stdout, indented on a terminal, one line in a pipe."""
+    """Print one JSON document to stdout: one line in a pipe, indented on a terminal, lists of numbers on one line."""
     import json
+    import re
 
-    indent = 2 if sys.stdout.isatty() else None
-    _write_json(json.dumps(value, ensure_ascii=False, indent=indent))
+    if not sys.stdout.isatty():
+        _write_json(json.dumps(value, ensure_ascii=False))
+        return
+    # No text of the document matches: line ends in it are written as escapes.
+    numbers = re.compile(r"\[\n\s+([-+.\deE]+(?:,\n\s+[-+.\deE]+)*)\n\s+\]")
+    document = json.dumps(value, ensure_ascii=False, indent=2)
+    _write_json(numbers.sub(lambda found: f"[{' '.join(found[1].split())}]", document))
 
 
 def print_ndjson(value: Any) -> None:
@@ -92,6 +98,19 @@ def print_ndjson(value: Any) -> None:
     import json
 
     _write_json(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def write_json_line(line: bytes) -> None:
+    """Write a line of JSON to stdout, byte for byte where no terminal shows it."""
+    if sys.stdout.isatty():
+        out(printable_json(line.decode(errors="replace")))
+        return
+    try:
+        sys.stdout.buffer.write(line + b"\n")
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise output_error(error) from error
 
 
 def _write_json(document: str) -> None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_PIECES_AHEAD = 64
+"""How many pieces of an answer may wait for a slow reader; then the app waits, as it does for a socket."""
+
 
 class InProcessTransport:
     """Answer requests with the project's own app, built at the first of them."""
@@ -122,6 +125,8 @@ class Exchange:
             self.status = message["status"]
             self._started.set()
         elif message["type"] == "http.response.body":
+            while self._pieces.qsize() >= _PIECES_AHEAD:  # noqa: ASYNC110 - the reader is in another thread
+                await asyncio.sleep(0.001)
             if message.get("body"):
                 self._pieces.put(message["body"])
             self._whole = not message.get("more_body", False)

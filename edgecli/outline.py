@@ -13,7 +13,7 @@ TITLE = "Cloudflare's AI platform on your own machine: models, vector indexes, d
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("edgecli.scaffold.commands:init", "Start a project from a template."),
     "models": ("edgecli.models.commands:app", "List, pull, verify and remove model files."),
-    "vectorize": ("edgecli.vectorize.commands:app", "Create, inspect, query and delete vector indexes."),
+    "vectorize": ("edgecli.vectorize.commands:app", "Create, fill, query, keep and delete vector indexes."),
     "ingest": ("edgecli.rag.commands:ingest", "Bring a folder of documents into an index."),
     "query": ("edgecli.rag.commands:query", "Search an index: vector, keyword or both."),
     "rag": ("edgecli.rag.commands:app", "Answer questions from an index, with checked citations."),

@@ -8,6 +8,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from edgecli.config import load_project
 from edgecli.config.project import Project
 from edgecli.envelope import ndjson, ok, sse
 from edgecli.errors import EdgeError, NotFoundError, StateError, UpstreamError
-from edgecli.inprocess import InProcessTransport
+from edgecli.inprocess import _PIECES_AHEAD, InProcessTransport  # pyright: ignore[reportPrivateUsage]
 from edgecli.state import ServerInfo, StatePaths, write_atomically
 
 PATIENCE = 20.0
@@ -43,9 +44,10 @@ class Answers:
     def __init__(self) -> None:
         self.go_on = threading.Event()
         self.ended = threading.Event()
+        self.made = 0
 
     def app(self) -> Starlette:
-        names = ("lines", "events", "named", "noted", "early", "late", "cut", "fault")
+        names = ("lines", "events", "named", "noted", "early", "late", "cut", "fault", "many")
         return Starlette(routes=[Route(f"/{name}", getattr(self, name)) for name in names])
 
     async def _slow(self) -> AsyncIterator[dict[str, int]]:
@@ -55,6 +57,13 @@ class Answers:
             yield {"n": 2}
         finally:
             self.ended.set()
+
+    async def many(self, request: Request) -> Response:
+        async def numbers() -> AsyncIterator[bytes]:
+            for self.made in range(1, 1001):
+                yield b'{"n": %d}\n' % self.made
+
+        return StreamingResponse(numbers(), media_type="application/x-ndjson")
 
     async def lines(self, request: Request) -> Response:
         return await ndjson(self._slow())
@@ -129,6 +138,17 @@ def test_inside_leaving_a_stream_ends_the_work(inside: Client, answers: Answers,
     next(events)
     events.close()
     assert answers.ended.wait(PATIENCE)
+
+
+def test_inside_a_slow_reader_is_waited_for(inside: Client, answers: Answers) -> None:
+    lines = inside.lines("GET", "/many")
+    first = next(lines)
+    deadline = time.monotonic() + PATIENCE
+    while answers.made < _PIECES_AHEAD and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.05)
+    assert _PIECES_AHEAD <= answers.made <= _PIECES_AHEAD + 2
+    assert [first, *lines] == [b'{"n": %d}' % number for number in range(1, 1001)]
 
 
 def test_inside_closing_ends_what_is_still_being_answered(inside: Client, answers: Answers) -> None:
@@ -278,6 +298,19 @@ def test_the_server_notices_when_a_stream_is_left(far_side: Serve, close: bytes)
     next(events)
     events.close()
     assert left.wait(PATIENCE)
+
+
+def test_lines_come_as_they_are_until_one_says_that_the_stream_failed(far_side: Serve) -> None:
+    sent = [b'{"index": {}}', b'{"id":"a","values":[0.1]}', '{"id": "文", "values":[1.0]}'.encode()]
+    failed = b'{"error": {"code": 1, "message": "The disk is gone.", "edge": {"code": "disk"}}}'
+    body = b"\n".join([*sent, failed])
+    lines = far_side(lambda connection: connection.sendall(HEAD + b"connection: close\r\n\r\n" + body)).lines(
+        "GET", "/x"
+    )
+    assert [next(lines) for _ in sent] == sent
+    with pytest.raises(EdgeError, match=r"The disk is gone\.") as caught:
+        next(lines)
+    assert caught.value.code == "disk"
 
 
 @pytest.mark.parametrize("body", [b"no json\n", b"[1, 2]\n", b'"text"\n'])

@@ -53,6 +53,14 @@ def test_json_on_a_terminal_keeps_its_value(monkeypatch: pytest.MonkeyPatch) -> 
     assert json.loads(terminal.getvalue()) == {"text": EVIL}
 
 
+def test_lists_of_numbers_take_one_line_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = sit_at_terminal(monkeypatch)
+    value = {"values": [1.0, -2e-05, 3], "ids": ["a"], "none": [], "text": "[\n  1\n]"}
+    console.print_json(value)
+    assert '"values": [1.0, -2e-05, 3],\n  "ids": [\n    "a"\n  ]' in terminal.getvalue()
+    assert json.loads(terminal.getvalue()) == value
+
+
 def test_a_pipe_gets_the_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     console.write(EVIL)
     assert capsys.readouterr().out == EVIL

@@ -14,7 +14,7 @@ from edgecli.config.keypath import KeyPath
 # A string that never ends is taken whole; searching for its end from each quote in it would take for ever.
 _COMMENT = re.compile(r'"(?:\\.|[^"\\])*"?|//[^\n]*|/\*(?:.*?\*/)?', re.DOTALL)
 _TRAILING_COMMA = re.compile(r'"(?:\\.|[^"\\])*"?|,(?=\s*[}\]])', re.DOTALL)
-_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
+TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 _NOT_NEWLINE = re.compile(r"[^\n]")
 
 
@@ -26,11 +26,16 @@ def load_jsonc(text: str) -> tuple[Any, dict[KeyPath, int]]:
     """
     import json
 
-    plain = _TRAILING_COMMA.sub(_blank_comma, _COMMENT.sub(_blank_comment, text))
+    plain = _TRAILING_COMMA.sub(_blank_comma, blank_comments(text))
     value = json.loads(plain, parse_constant=_refuse_constant)
     if "\\ud" in plain or "\\uD" in plain:
         json.dumps(value, ensure_ascii=False).encode()
     return value, _positions(plain)
+
+
+def blank_comments(text: str) -> str:
+    """Return `text` with spaces in the place of its comments. Raises `json.JSONDecodeError` for one without end."""
+    return _COMMENT.sub(_blank_comment, text)
 
 
 def _blank_comment(match: re.Match[str]) -> str:
@@ -62,7 +67,7 @@ def _positions(text: str) -> dict[KeyPath, int]:
     found: dict[KeyPath, int] = {}
     containers: list[KeyPath] = []
     here: KeyPath = ()  # the value that comes next, or that was just read
-    for token in _TOKEN.finditer(text):
+    for token in TOKEN.finditer(text):
         mark, start = token[0], token.start()
         place = here[-1] if here else None
         if mark in "}]":

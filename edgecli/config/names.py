@@ -18,6 +18,11 @@ class _Named(NamedTuple):
     path: KeyPath
 
 
+def names_taken(values: dict[str, Any]) -> set[str]:
+    """Return every name that the Worker finds in its `env`."""
+    return {taker.name for key, value in values.items() for taker in _names_of(key, value, (key,))}
+
+
 def check_unique_names(report: Report, values: dict[str, Any], places: dict[str, KeyPath]) -> None:
     """Report names that two bindings, variables or required secrets share."""
     takers: dict[str, list[_Named]] = {}

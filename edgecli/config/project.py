@@ -13,7 +13,7 @@ from edgecli.config.environment import Effective, apply_environment
 from edgecli.config.find import CONFIG_NAMES, find_config
 from edgecli.config.origins import Origin, trace_origins
 from edgecli.config.secrets import Secrets, read_secrets
-from edgecli.config.settings import Settings
+from edgecli.config.settings import Settings, all_settings
 from edgecli.config.settings_read import read_settings
 from edgecli.config.source import ConfigSource, read_source
 from edgecli.errors import ConfigError
@@ -151,7 +151,8 @@ def _load(source: ConfigSource | None, root: Path, cwd: Path, env: str | None, e
     secrets = Secrets()
     if source:
         secrets = read_secrets(report, root, chosen, effective.values, environ, cwd)
-    settings = read_settings(report, raw, chosen, environ)
+    held = {each.variable for each in all_settings() if each.secret} & secrets.values.keys()
+    settings = read_settings(report, raw, chosen, {name: secrets.values[name] for name in held} | dict(environ))
     if report.failed:
         raise ConfigError(
             render_tree(report.title, report.found, "error"),

@@ -5,6 +5,7 @@ allowed values and the line of help, and everything else about a setting is deri
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,9 +20,29 @@ def _setting(
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
     secret: bool = False,
+    duration: bool = False,
 ) -> Any:
-    facts = {"help": help, "minimum": minimum, "maximum": maximum, "choices": choices, "secret": secret}
+    facts = {
+        "help": help,
+        "minimum": minimum,
+        "maximum": maximum,
+        "choices": choices,
+        "secret": secret,
+        "duration": duration,
+    }
     return field(default=default, metadata=facts)
+
+
+_DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h)\s*")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds(duration: str) -> float:
+    """Return a duration, `500ms`, `2s`, `1.5m` or `1h`, in seconds. Raises ValueError if it is none."""
+    found = _DURATION.fullmatch(duration)
+    if found is None:
+        raise ValueError(f"`{duration}` is no duration")
+    return float(found.group(1)) * _UNITS[found.group(2)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +145,16 @@ class VectorizeSettings:
         "Sign of the scores of a dot-product index.",
         choices=("negative", "positive"),
     )
+    strict_metadata_indexes: bool = _setting(
+        False, "Filters see only properties with a metadata index, as in the cloud; otherwise all."
+    )
+    simulate_delay: str = _setting(
+        "0s", 'How late writes become visible, "2s" or "500ms", as in the cloud; 0s is at once.', duration=True
+    )
+    url: str = _setting("", "Chroma server that holds the indexes, http://host:8000; empty is the project itself.")
+    token: str = _setting("", "Token for the Chroma server; empty is none.", secret=True)
+    tenant: str = _setting("default_tenant", "Tenant on the Chroma server.")
+    database: str = _setting("default_database", "Database on the Chroma server.")
 
 
 def _no_models() -> dict[str, dict[str, Any]]:
@@ -163,6 +194,7 @@ class Setting(NamedTuple):
     maximum: float | None
     choices: tuple[str, ...]
     secret: bool
+    duration: bool
 
     @property
     def key(self) -> str:

@@ -9,7 +9,7 @@ from edgecli.config.checks import of_type, one_of, type_name
 from edgecli.config.diagnostics import Report, as_json
 from edgecli.config.keypath import KeyPath
 from edgecli.config.model_entries import check_models
-from edgecli.config.settings import Setting, Settings, all_settings, build_settings
+from edgecli.config.settings import Setting, Settings, all_settings, build_settings, seconds
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
@@ -148,8 +148,23 @@ def _check_value(report: Report, setting: Setting, name: str, place: KeyPath, va
     elif isinstance(value, str) and ("\0" in value or (setting.default and not value.strip())):
         message = f'Expected "{name}" to be a name but got {as_json(value)}.'
         report.error(message, place, expected="non-empty string", hint=f"Leave it out for {setting.default}.")
+    elif setting.duration and not _is_duration(value):
+        report.error(
+            f'Expected "{name}" to be a duration but got {as_json(value)}.',
+            place,
+            expected="duration",
+            hint="Write a number and its unit: 500ms, 2s, 1m or 1h.",
+        )
     elif setting.minimum is not None and setting.maximum is not None and not isinstance(value, str):
         _check_range(report, setting.minimum, setting.maximum, name, place, value)
+
+
+def _is_duration(text: str) -> bool:
+    try:
+        seconds(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _has_type(setting: Setting, value: Any) -> bool:

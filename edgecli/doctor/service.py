@@ -63,7 +63,9 @@ def _project_steps(loaded: Project, deep: bool) -> Iterator[Step]:
     yield Step("state", "lock", partial(state.lock, paths))
     yield Step("state", "server", partial(state.server, paths))
     yield Step("state", "edge.db", partial(state.database, paths, deep=deep))
-    yield Step("state", "vector indexes", partial(state.vectors, paths, deep=deep))
+    vectorize = loaded.settings.vectorize
+    vectors = partial(state.vectors_on_server, vectorize) if vectorize.url else partial(state.vectors, paths, deep=deep)
+    yield Step("state", "vector indexes", vectors)
 
 
 def run_step(step: Step) -> list[Check]:

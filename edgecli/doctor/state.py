@@ -10,10 +10,15 @@ from contextlib import closing
 from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from edgecli.doctor.check import Check, Status
+from edgecli.errors import EdgeError
 from edgecli.state import ServerInfo, StatePaths, read_owner, read_server
+
+if TYPE_CHECKING:
+    from edgecli.config.settings import VectorizeSettings
 
 QUICK_CHECK_SECONDS = 3.0
 SERVER_SECONDS = 2.0
@@ -115,25 +120,62 @@ def database(paths: StatePaths, *, deep: bool = False) -> Check:
 
 def vectors(paths: StatePaths, *, deep: bool = False) -> Check:
     """Check the pages of Chroma's catalog, and that queries can be answered; the vectors themselves are not read."""
-    hint = f"Move `{paths.vectorize}` away, create the indexes again and ingest again."
-    found = _sqlite_file("vector indexes", paths.vectorize / "chroma" / "chroma.sqlite3", hint, deep=deep)
-    behind = _behind(paths.vectorize / "mirror" / "mirror.db") if found.status is Status.OK else None
+    hint = "`edgecli vectorize verify --repair` makes it again from the copy that answers queries."
+    catalog, mirror = paths.vectorize / "chroma" / "chroma.sqlite3", paths.vectorize / "mirror" / "mirror.db"
+    found = _sqlite_file("vector indexes", catalog, hint, deep=deep)
+    if found.status is not Status.OK or not mirror.exists():
+        return found
+    try:
+        with closing(sqlite3.connect(f"{mirror.resolve().as_uri()}?mode=ro", uri=True, timeout=WRITER_SECONDS)) as copy:
+            damage = _damage(copy, paths.vectorize / "chroma")
+            behind = _behind(copy, paths.vectorize / "chroma")
+    except sqlite3.Error as error:
+        damage, behind = None, f"the copy that answers queries cannot be read: {error}"
+    if damage is not None:
+        summary = f"damaged: {damage}"
+        return _check("vector indexes", Status.FAIL, summary, hint, essential=True, data=found.data)
     if behind is None:
         return found
     hint = "The next command that uses an index mends this; it needs some free space on the disk."
     return _check("vector indexes", Status.WARN, f"{found.summary}, but {behind}", hint, data=found.data)
 
 
-def _behind(mirror: Path) -> str | None:
+def _damage(copy: sqlite3.Connection, chroma: Path) -> str | None:
+    """Say what a command has found wrong with Chroma and nobody has mended."""
+    from edgecli.vectorize.chroma import ABSENT, state_mark
+
+    noted = copy.execute("SELECT value FROM state WHERE key = 'damage'").fetchone()
+    (indexes,) = copy.execute("SELECT count(*) FROM indexes").fetchone()
+    if noted is None and indexes and state_mark(chroma) == ABSENT:
+        return f"`{chroma / 'chroma.sqlite3'}` is missing or empty"
+    return noted[0] if noted else None
+
+
+def _behind(copy: sqlite3.Connection, chroma: Path) -> str | None:
     """Say why the copy that answers queries has to be mended first, None if it has not."""
-    if not mirror.exists():
-        return None
+    from edgecli.vectorize.chroma import state_mark
+
+    (unfinished,) = copy.execute("SELECT count(*) FROM intents").fetchone()
+    if unfinished:
+        return "the last write was cut off before queries could see all of it"
+    mark = copy.execute("SELECT value FROM state WHERE key = 'mark'").fetchone()
+    if mark is not None and mark[0] != state_mark(chroma):
+        return "Chroma's files have changed since the last command, which the next one looks into"
+    return None
+
+
+def vectors_on_server(settings: VectorizeSettings) -> Check:
+    """Check that the Chroma server which holds the indexes answers and has the tenant and the database."""
+    from edgecli.vectorize.places import configured_server
+
+    server = configured_server(settings)
+    data: dict[str, object] = {"url": settings.url, "tenant": settings.tenant, "database": settings.database}
     try:
-        with closing(sqlite3.connect(f"{mirror.resolve().as_uri()}?mode=ro", uri=True, timeout=WRITER_SECONDS)) as copy:
-            (unfinished,) = copy.execute("SELECT count(*) FROM intents").fetchone()
-    except sqlite3.Error as error:
-        return f"the copy that answers queries cannot be read: {error}"
-    return "the last write was cut off before queries could see all of it" if unfinished else None
+        if server is not None:
+            server.check()
+    except EdgeError as error:
+        return _check("vector indexes", Status.FAIL, error.message, error.hint, essential=True, data=data)
+    return _check("vector indexes", Status.OK, f"on {server}", essential=True, data=data)
 
 
 def _sqlite_file(name: str, path: Path, hint: str, *, deep: bool) -> Check:

@@ -82,7 +82,8 @@ def _bind(host: str, port: int, *, exact: bool) -> socket.socket:
     """Return a listening socket on the port, or, unless it was asked for, on the next free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for candidate in [port] if exact or port == 0 else range(port, min(port + PORTS_TO_TRY, 65536)):
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # asyncio answers without delay (TCP_NODELAY) only where the protocol is named.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, candidate))

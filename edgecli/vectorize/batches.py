@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -30,6 +31,8 @@ class Batch:
     values: NDArray[np.float32]
     namespaces: list[str | None]
     metadata: list[str | None]
+    ordinals: list[int] = field(default_factory=list[int])
+    """Which mutation of the index wrote each row; the store numbers what comes without."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -41,6 +44,7 @@ class Batch:
             self.values[np.asarray(places, np.intp)],
             [self.namespaces[place] for place in places],
             [self.metadata[place] for place in places],
+            [self.ordinals[place] for place in places] if self.ordinals else [],
         )
 
     def without_duplicates(self, *, last_wins: bool) -> Batch:
@@ -55,15 +59,17 @@ class Batch:
 
 
 class _Row(NamedTuple):
-    """Which vector of a batch is being checked; `number` counts from 1."""
+    """Which vector of a batch is being checked; `number` and `line`, that of the body, count from 1."""
 
     number: int
     id: str = ""
+    line: int | None = None
 
     def error(self, message: str, code: str, cf_code: int = 40023) -> UsageError:
+        place = f"row {self.number}" if self.line is None else f"row {self.number} (line {self.line})"
         return UsageError(
             message,
-            hint=f"It is row {self.number} of the batch; nothing of the batch was written.",
+            hint=f"It is {place} of the batch; nothing of the batch was written.",
             code=code,
             cf_code=cf_code,
             details={"row": self.number, "id": self.id[:200]},
@@ -74,27 +80,49 @@ class _Row(NamedTuple):
         return self.error(message, "wrong_dimensions", 40012)
 
 
-def batch_of_rows(rows: Iterable[Any], dimensions: int) -> Batch:
-    """Check vectors in their wire shape, `{"id", "values", "namespace"?, "metadata"?}`.
+class BatchBuilder:
+    """Take vectors in their wire shape, `{"id", "values", "namespace"?, "metadata"?}`, one after the other.
 
-    Raises UsageError that names the first row at fault.
+    Each is checked as it comes, and its values kept as float32 only. With `most`, more rows are refused.
     """
-    ids: list[str] = []
-    values: list[NDArray[np.float32]] = []
-    namespaces: list[str | None] = []
-    metadata: list[str | None] = []
-    for number, raw in enumerate(rows, start=1):
+
+    def __init__(self, dimensions: int, *, most: int | None = None) -> None:
+        self._dimensions = dimensions
+        self._most = most
+        self._ids: list[str] = []
+        self._values = bytearray()
+        self._namespaces: list[str | None] = []
+        self._metadata: list[str | None] = []
+
+    def add(self, raw: Any, *, line: int | None = None) -> None:
+        """Check one vector and keep it. Raises UsageError that names the row, and its line if it is given."""
+        number = len(self._ids) + 1
+        row = _Row(number, line=line)
+        if self._most is not None and number > self._most:
+            raise unreadable_vectors(
+                f"more than {self._most} vectors in one request", hint="Send them in several requests."
+            )
         if not isinstance(raw, Mapping):
-            raise unreadable_vectors(f"row {number} is no object", hint='Like {"id": "a", "values": [0.1, 0.2]}.')
+            raise row.error(f"failed to parse upsert vectors request: row {number} is no object", "unreadable_vectors")
         given = cast("Mapping[str, Any]", raw)
-        row = _Row(number, check_id(given.get("id"), number))
-        ids.append(row.id)
-        values.append(_values(given.get("values"), row, dimensions))
-        namespaces.append(_namespace(given.get("namespace"), row))
-        metadata.append(_metadata_text(given.get("metadata"), row))
-    matrix = np.stack(values) if values else np.empty((0, dimensions), np.float32)
-    _check_finite(matrix, ids)
-    return Batch(ids, matrix, namespaces, metadata)
+        row = row._replace(id=_checked_id(given.get("id"), row))
+        self._values += _values(given.get("values"), row, self._dimensions)
+        self._namespaces.append(_namespace(given.get("namespace"), row))
+        self._metadata.append(_metadata_text(given.get("metadata"), row))
+        self._ids.append(row.id)
+
+    def batch(self) -> Batch:
+        """Return what was taken."""
+        matrix = np.frombuffer(self._values, np.float32).reshape(len(self._ids), self._dimensions)
+        return Batch(self._ids, matrix, self._namespaces, self._metadata)
+
+
+def batch_of_rows(rows: Iterable[Any], dimensions: int) -> Batch:
+    """Check vectors in their wire shape. Raises UsageError that names the first row at fault."""
+    builder = BatchBuilder(dimensions)
+    for raw in rows:
+        builder.add(raw)
+    return builder.batch()
 
 
 def batch_of_arrays(
@@ -114,7 +142,7 @@ def batch_of_arrays(
             f"{len(ids)} ids, values of shape {matrix.shape} and {len(metadata)} metadata differ in number"
         )
     for number, vector_id in enumerate(ids, start=1):
-        check_id(vector_id, number)
+        _checked_id(vector_id, _Row(number))
     if len(ids) and matrix.shape[1] != dimensions:
         raise _Row(1, ids[0]).wrong_width(dimensions, matrix.shape[1])
     _check_finite(matrix, ids)
@@ -122,11 +150,11 @@ def batch_of_arrays(
     return Batch(list(ids), matrix, [_namespace(namespace, _Row(1))] * len(ids), texts)
 
 
-def check_id(vector_id: Any, number: int) -> str:
-    """Return an id; a whole number becomes text. Raises UsageError if it is no string of 1 to 64 bytes."""
+def _checked_id(vector_id: Any, row: _Row) -> str:
+    """Return an id; a whole number becomes text."""
     if type(vector_id) is int:
         vector_id = str(vector_id)
-    row = _Row(number, str(vector_id))
+    row = row._replace(id=str(vector_id))
     if not isinstance(vector_id, str) or not vector_id:
         raise row.error(f"a vector's id is a string of 1 to {MAX_ID_BYTES} bytes", "invalid_id")
     size = _bytes(vector_id, row)
@@ -142,23 +170,33 @@ def _bytes(text: str, row: _Row) -> int:
         raise row.error("a text holds half of a surrogate pair, which is no Unicode", "invalid_text") from error
 
 
-def _values(values: Any, row: _Row, dimensions: int) -> NDArray[np.float32]:
+def _values(values: Any, row: _Row, dimensions: int) -> array[float]:
     if not isinstance(values, list | tuple):
         raise row.error(f'values of id="{row.id}" are no array', "invalid_values")
     numbers = cast("Sequence[Any]", values)
     if len(numbers) != dimensions:
         raise row.wrong_width(dimensions, len(numbers))
-    if not all(type(number) is float or type(number) is int for number in numbers):
-        raise row.error(f'values of id="{row.id}" are not all numbers', "invalid_values")
-    with np.errstate(over="ignore"):
-        return np.asarray(numbers, dtype=np.float64).astype(np.float32)
+    try:
+        converted = array("f", numbers)
+    except (TypeError, OverflowError) as error:
+        raise row.error(f'values of id="{row.id}" are not all numbers: {error}', "invalid_values") from error
+    view = np.frombuffer(converted, np.float32)
+    if not np.isfinite(view).all():
+        raise _not_finite(row)
+    # Python takes true and false for numbers; only where a 1 or a 0 is can one of them have been.
+    if any(isinstance(numbers[place], bool) for place in np.flatnonzero((view == 0) | (view == 1)).tolist()):
+        raise row.error(f'values of id="{row.id}" are not all numbers: there is a boolean', "invalid_values")
+    return converted
+
+
+def _not_finite(row: _Row) -> UsageError:
+    return row.error(f'values of id="{row.id}" hold NaN, infinity, or more than float32 can', "not_finite")
 
 
 def _check_finite(matrix: NDArray[np.float32], ids: Sequence[str]) -> None:
     finite = np.isfinite(matrix).all(axis=1)
     if not finite.all():
-        row = _Row(int(np.argmin(finite)) + 1, ids[int(np.argmin(finite))])
-        raise row.error(f'values of id="{row.id}" hold NaN, infinity, or more than float32 can', "not_finite")
+        raise _not_finite(_Row(int(np.argmin(finite)) + 1, ids[int(np.argmin(finite))]))
 
 
 def _namespace(namespace: Any, row: _Row) -> str | None:

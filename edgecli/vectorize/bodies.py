@@ -1,30 +1,50 @@
 """Request bodies: JSON requests, and vectors in the four encodings that Cloudflare's clients send.
 
 wrangler uploads a form with one file of lines of JSON; the JavaScript SDK sends such lines bare; the Python
-SDK sends them too but calls them `application/json`; a binding without lines sends `{"vectors": […]}`.
+SDK sends them too but calls them `application/json`; a binding without lines sends `{"vectors": […]}`. All may be
+compressed with gzip. Nothing is read further than its limit.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, TypeVar, cast
+import re
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from edgecli.errors import UsageError
-from edgecli.vectorize.limits import MAX_BATCH, MAX_UPLOAD_BYTES, malformed_body, unreadable_vectors
+from edgecli.vectorize.batches import BatchBuilder
+from edgecli.vectorize.form_file import FormFile
+from edgecli.vectorize.limits import (
+    MAX_BATCH,
+    MAX_REQUEST_BYTES,
+    MAX_UPLOAD_BYTES,
+    malformed_body,
+    unreadable_vectors,
+)
+from edgecli.vectorize.schema import MutationResult
+from edgecli.vectorize.vector_lines import VectorLines
+
+if TYPE_CHECKING:
+    from edgecli.vectorize.service import VectorizeService
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_UTF8_MARK = b"\xef\xbb\xbf"
+_PIECE_BYTES = 1 << 18
+_CHARSET = re.compile(r'charset\s*=\s*"?([^\s;"]+)', re.IGNORECASE)
+_UTF8 = {"utf-8", "utf8", "us-ascii", "ascii"}
 
 
 async def read_request(request: Request, kind: type[Model]) -> Model:
     """Read a JSON body as the request it should be. Raises UsageError that names the field at fault."""
-    body = await _read(request)
+    body = bytearray()
+    async for piece in _pieces(request, MAX_REQUEST_BYTES):
+        body += piece
     try:
         given = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -35,88 +55,100 @@ async def read_request(request: Request, kind: type[Model]) -> Model:
         first = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         # What is missing has its whole surroundings as input, and a container may be long.
-        got = f", not {first['input']!r}" if isinstance(first["input"], str | int | float) else ""
+        got = f", not {str(first['input'])[:200]!r}" if isinstance(first["input"], str | int | float) else ""
         said = f"{first['msg']}{got}"
         raise malformed_body(f"{where}: {said}" if where else said) from error
 
 
-async def read_vectors(request: Request) -> list[Any]:
-    """Read the vectors of an insert or upsert, unchecked.
+async def write_vectors(request: Request, service: VectorizeService, name: str, *, replace: bool) -> MutationResult:
+    """Read the body of an insert or, with `replace`, an upsert, and write its vectors to an index."""
+    rows = await service.rows(name, most=MAX_BATCH)
+    left_out = await read_vectors(request, rows)
+    receipt = await (service.upsert(name, rows) if replace else service.insert(name, rows))
+    if left_out:
+        numbers = ", ".join(map(str, left_out[:10])) + (", …" if len(left_out) > 10 else "")
+        receipt.messages.append(f"{len(left_out)} unparsable lines were left out: {numbers}")
+    return receipt
 
-    With `unparsable-behavior=discard` in the query string, lines that are no JSON are left out. Raises
-    UsageError that names the first such line otherwise, or if there are more than 5,000 vectors.
+
+async def read_vectors(request: Request, rows: BatchBuilder) -> list[int]:
+    """Give the vectors of an insert or upsert to `rows`, each as it arrives, and return the lines left out.
+
+    With `unparsable-behavior=discard` in the query string, lines that are no JSON object are left out. Raises
+    UsageError that names the first line or vector at fault.
     """
-    discard = request.query_params.get("unparsable-behavior") == "discard"
-    if request.headers.get("content-type", "").startswith("multipart/form-data"):
-        body = await _read_form(request)
-    else:
-        body = await _read(request)
-    rows = await asyncio.to_thread(parse_vectors, body, discard=discard)
-    if len(rows) > MAX_BATCH:
-        raise unreadable_vectors(
-            f"{len(rows)} vectors in one request; max is {MAX_BATCH}", hint="Send them in several requests."
-        )
-    return rows
-
-
-async def _read(request: Request) -> bytes:
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        _check_size(len(body))
-    return bytes(body)
-
-
-async def _read_form(request: Request) -> bytes:
-    _check_size(int(request.headers.get("content-length", "0")))
-    async with request.form(max_files=1, max_fields=8) as form:
-        for _, value in form.multi_items():
-            if isinstance(value, UploadFile):
-                body = await value.read(MAX_UPLOAD_BYTES + 1)
-                _check_size(len(body))
-                return body
-    raise unreadable_vectors("the form has no file", hint="Send the lines as a file in the field `vectors`.")
-
-
-def _check_size(size: int) -> None:
-    if size > MAX_UPLOAD_BYTES:
+    behavior = request.query_params.get("unparsable-behavior", "error")
+    if behavior not in {"error", "discard"}:
         raise UsageError(
-            f"The request body is larger than {MAX_UPLOAD_BYTES:,} bytes.",
-            hint="Send the vectors in several requests.",
-            code="too_large",
-            cf_code=40023,
-            status=413,
+            f"unparsable-behavior is error or discard, not `{behavior}`.", code="unparsable_behavior", cf_code=40023
         )
+    lines = VectorLines(rows, discard=behavior == "discard")
+    kind = request.headers.get("content-type", "")
+    charset = _CHARSET.search(kind)
+    if charset is not None and charset.group(1).lower() not in _UTF8:
+        raise unreadable_vectors(f"the body is {charset.group(1)}", hint="Send it as UTF-8.")
+    reader = FormFile(kind, lines) if kind.lower().startswith("multipart/form-data") else lines
+    async for piece in _pieces(request, MAX_UPLOAD_BYTES):
+        # In a thread, so that the server answers others between the pieces and during them.
+        await asyncio.to_thread(reader.feed, piece)
+    await asyncio.to_thread(reader.close)
+    return lines.left_out
 
 
-def parse_vectors(body: bytes, *, discard: bool = False) -> list[Any]:
-    """Return the vectors of lines of JSON, or of `{"vectors": […]}`."""
-    body = body.removeprefix(_UTF8_MARK)
-    try:
-        # Of several lines this reads the first and fails at the second.
-        whole = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return _parse_lines(body, discard=discard)
-    if isinstance(whole, dict):
-        single = cast("dict[str, Any]", whole)
-        if "vectors" not in single:
-            return [single]
-        whole = single["vectors"]
-    if not isinstance(whole, list):
-        raise unreadable_vectors("vectors is no array")
-    return cast("list[Any]", whole)
+async def _pieces(request: Request, most: int) -> AsyncIterator[bytes]:
+    """Yield the body, decompressed; raise UsageError as soon as it is larger than `most` bytes."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", "", "gzip", "x-gzip"}:
+        raise UsageError(
+            f"The request body has the content encoding `{encoding}`.",
+            hint="Send it plain or compressed with gzip.",
+            code="content_encoding",
+            cf_code=40023,
+            status=415,
+        )
+    gunzip = _Gunzip() if encoding.endswith("gzip") else None
+    taken = given = 0
+    async for raw in request.stream():
+        taken += len(raw)
+        for piece in [raw] if gunzip is None else gunzip.feed(raw):
+            given += len(piece)
+            if max(taken, given) > most:
+                raise _too_large(most)
+            yield piece
+        if taken > most:
+            raise _too_large(most)
+    if gunzip is not None:
+        gunzip.close()
 
 
-def _parse_lines(body: bytes, *, discard: bool) -> list[Any]:
-    rows: list[Any] = []
-    for number, line in enumerate(body.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            rows.append(orjson.loads(line))
-        except orjson.JSONDecodeError as error:
-            if not discard:
-                raise unreadable_vectors(
-                    f"line {number} is no JSON: {error}", hint="Each line is one vector, in UTF-8."
-                ) from error
-    return rows
+def _too_large(most: int) -> UsageError:
+    return UsageError(
+        f"The request body is larger than {most:,} bytes.",
+        hint="Send it in several requests. Nothing was written.",
+        code="too_large",
+        cf_code=40023,
+        status=413,
+    )
+
+
+class _Gunzip:
+    """Decompress what comes in pieces, never more than 256 KiB at once."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(wbits=31)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            if self._member.eof:
+                self._member = zlib.decompressobj(wbits=31)
+            try:
+                piece = self._member.decompress(data, _PIECE_BYTES)
+            except zlib.error as error:
+                raise unreadable_vectors(f"the body is no gzip: {error}") from error
+            data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+            if piece:
+                yield piece
+
+    def close(self) -> None:
+        if not self._member.eof:
+            raise unreadable_vectors("the body's gzip ends too early", hint="Send it again. Nothing was written.")

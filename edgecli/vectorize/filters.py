@@ -6,18 +6,22 @@ float64 and strings by their characters, and that values of different types neve
 documents are silent: `$ne` and `$nin` are the exact opposites of `$eq` and `$in`, so they match where the
 property is missing; null stands for "no value", so it equals a missing property; a list or an object equals
 nothing.
+
+Under `strict_metadata_indexes` a filter sees of a property what its metadata index holds: values of the index's type,
+the first 64 bytes of strings, of vectors written after the index was created. All else is a missing property to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 import orjson
 
 from edgecli.errors import UsageError, did_you_mean
-from edgecli.vectorize.limits import MAX_FILTER_BYTES, MAX_FILTER_KEY_CHARACTERS
+from edgecli.vectorize.limits import INDEXED_STRING_BYTES, MAX_FILTER_BYTES, MAX_FILTER_KEY_CHARACTERS
+from edgecli.vectorize.records import MetadataIndex
 
 
 class _Unequal:
@@ -37,6 +41,31 @@ def comparable(value: Any) -> Comparable:
     if isinstance(value, int | float):
         return float(value)
     return UNEQUAL
+
+
+_TYPES = {"string": str, "number": float, "boolean": bool}
+
+
+def first_bytes(text: str) -> str:
+    """Return what a metadata index holds of a string: whole characters of at most 64 bytes."""
+    return text.encode()[:INDEXED_STRING_BYTES].decode(errors="ignore")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a filter finds a property: in the metadata, or in what a metadata index holds of that."""
+
+    path: tuple[str, ...]
+    index: MetadataIndex | None = None
+
+    def value(self, metadata: dict[str, Any] | None, ordinal: int) -> Comparable:
+        """Return the property of a vector that the mutation `ordinal` wrote; null if there is none."""
+        value = lookup(metadata, self.path)
+        if self.index is None:
+            return value
+        if ordinal <= self.index.since or type(value) is not _TYPES[self.index.index_type]:
+            return None
+        return first_bytes(value) if isinstance(value, str) else value
 
 
 def _same(left: Comparable, right: Comparable) -> bool:
@@ -72,6 +101,12 @@ class Condition:
     path: tuple[str, ...]
     operator: str
     operand: Any
+    index: MetadataIndex | None = None
+
+    @property
+    def source(self) -> Source:
+        """Where the property is found."""
+        return Source(self.path, self.index)
 
     def accepts(self, value: Comparable) -> bool:
         """Tell whether a property of this value satisfies the condition."""
@@ -84,18 +119,43 @@ class Filter:
 
     conditions: tuple[Condition, ...]
 
-    def matches(self, metadata: Mapping[str, Any] | None) -> bool:
-        """Tell whether a vector with this metadata passes."""
-        return all(condition.accepts(lookup(metadata, condition.path)) for condition in self.conditions)
+    def matches(self, metadata: dict[str, Any] | None, ordinal: int = 0) -> bool:
+        """Tell whether a vector with this metadata, which the mutation `ordinal` wrote, passes."""
+        return all(condition.accepts(condition.source.value(metadata, ordinal)) for condition in self.conditions)
+
+    def by(self, indexes: Iterable[MetadataIndex], name: str) -> Filter:
+        """Return the filter as these metadata indexes of the index `name` answer it.
+
+        Raises UsageError for a property that has none.
+        """
+        known = {index.property_name: index for index in indexes}
+        return Filter(tuple(_by(condition, known, name) for condition in self.conditions))
 
 
-def lookup(metadata: Mapping[str, Any] | None, path: tuple[str, ...]) -> Comparable:
+def _by(condition: Condition, known: Mapping[str, MetadataIndex], name: str) -> Condition:
+    key = ".".join(condition.path)
+    if key not in known:
+        raise _wrong(
+            f"The filter names `{key}`, which has no metadata index, and strict_metadata_indexes is set.",
+            hint=f"`edgecli vectorize create-metadata-index {name} --property-name {key} --type string` (or number, "
+            "boolean) makes one for vectors that are written from then on.",
+        )
+    operand = condition.operand
+    if isinstance(operand, str):
+        operand = first_bytes(operand)
+    elif isinstance(operand, tuple):
+        operands = cast("tuple[Comparable, ...]", operand)
+        operand = tuple(first_bytes(each) if isinstance(each, str) else each for each in operands)
+    return replace(condition, operand=operand, index=known[key])
+
+
+def lookup(metadata: dict[str, Any] | None, path: tuple[str, ...]) -> Comparable:
     """Return the property at a path, null if there is none."""
     value: Any = metadata
     for key in path:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             return None
-        value = cast("Mapping[str, Any]", value).get(key)
+        value = cast("dict[str, Any]", value).get(key)
     return comparable(value)
 
 
@@ -110,7 +170,7 @@ def parse_filter(obj: Any) -> Filter:
     _check_size(properties)
     conditions: list[Condition] = []
     for key, wanted in properties.items():
-        conditions.extend(_conditions(_path(key), key, wanted))
+        conditions.extend(_conditions(property_path(key), key, wanted))
     return Filter(tuple(conditions))
 
 
@@ -126,7 +186,8 @@ def _check_size(obj: Mapping[Any, Any]) -> None:
         )
 
 
-def _path(key: str) -> tuple[str, ...]:
+def property_path(key: str) -> tuple[str, ...]:
+    """Return where in the metadata a filter finds a property. Raises UsageError if it can find none by this name."""
     if key.startswith("$"):
         hint = "Filters have no $or, $and or $not: several properties in one filter must all hold."
         if key in OPERATORS:

@@ -19,8 +19,17 @@ MAX_TOP_K = 100
 MAX_TOP_K_WITH_VALUES = 50
 MAX_BATCH = 5000
 MAX_UPLOAD_BYTES = 100 * 1024 * 1024
+MAX_REQUEST_BYTES = 8 * 1024 * 1024
+"""A query, or ids: no upload."""
+MAX_LINE_BYTES = 4 * 1024 * 1024
+"""One vector as JSON: 65,536 numbers and the largest metadata, written wastefully."""
+MAX_LINES = 100_000
+"""Of one upload, blank and unparsable ones too."""
+MAX_METADATA_INDEXES = 10
+MAX_LIST = 1000
 MAX_METADATA_DEPTH = 64
 INDEXED_STRING_BYTES = 64
+UNREADABLE_VECTORS = 40023
 
 _NAME = re.compile(r"[a-z]+[a-z0-9_-]*[a-z0-9]+")
 
@@ -78,7 +87,10 @@ def malformed_body(what: str, *, hint: str | None = None) -> UsageError:
 def unreadable_vectors(what: str, *, hint: str | None = None) -> UsageError:
     """Return the error for vectors to be written that cannot be read."""
     return UsageError(
-        f"failed to parse upsert vectors request: {what}", hint=hint, code="unreadable_vectors", cf_code=40023
+        f"failed to parse upsert vectors request: {what}",
+        hint=hint,
+        code="unreadable_vectors",
+        cf_code=UNREADABLE_VECTORS,
     )
 
 

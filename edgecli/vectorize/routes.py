@@ -1,22 +1,38 @@
-"""Vectorize's REST API v2. The account in the path may be any: all indexes here are this project's."""
+"""Vectorize's REST API v2, and its legacy v1.
+
+The account in the path may be any: all indexes here are this project's.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from edgecli.envelope import ok
-from edgecli.vectorize.bodies import read_request, read_vectors
-from edgecli.vectorize.schema import IdsRequest, NewIndex, QueryRequest
+from edgecli.errors import UsageError
+from edgecli.vectorize import v1
+from edgecli.vectorize.bodies import read_request, write_vectors
+from edgecli.vectorize.limits import UNREADABLE_VECTORS
+from edgecli.vectorize.schema import (
+    IdsRequest,
+    MetadataIndexName,
+    MutationResult,
+    NewIndex,
+    NewMetadataIndex,
+    QueryRequest,
+)
 
 if TYPE_CHECKING:
     from edgecli.vectorize.service import VectorizeService
 
 _INDEXES = "/client/v4/accounts/{account}/vectorize/v2/indexes"
 _INDEX = _INDEXES + "/{index}"
+_V1_INDEXES = "/client/v4/accounts/{account}/vectorize/indexes"
+_V1_INDEX = _V1_INDEXES + "/{index}"
 
 
 def routes() -> list[BaseRoute]:
@@ -32,7 +48,29 @@ def routes() -> list[BaseRoute]:
         Route(f"{_INDEX}/query", query_vectors, methods=["POST"]),
         Route(f"{_INDEX}/get_by_ids", get_vectors, methods=["POST"]),
         Route(f"{_INDEX}/delete_by_ids", delete_vectors, methods=["POST"]),
+        Route(f"{_INDEX}/list", list_vectors, methods=["GET"]),
+        Route(f"{_INDEX}/metadata_index/create", create_metadata_index, methods=["POST"]),
+        Route(f"{_INDEX}/metadata_index/list", list_metadata_indexes, methods=["GET"]),
+        Route(f"{_INDEX}/metadata_index/delete", delete_metadata_index, methods=["POST"]),
+        Route(_V1_INDEXES, create_index, methods=["POST"]),
+        Route(_V1_INDEXES, list_indexes, methods=["GET"]),
+        Route(_V1_INDEX, get_index, methods=["GET"]),
+        Route(_V1_INDEX, delete_index, methods=["DELETE"]),
+        Route(f"{_V1_INDEX}/insert", _v1(v1.insert), methods=["POST"]),
+        Route(f"{_V1_INDEX}/upsert", _v1(v1.upsert), methods=["POST"]),
+        Route(f"{_V1_INDEX}/query", _v1(v1.query), methods=["POST"]),
+        Route(f"{_V1_INDEX}/get-by-ids", _v1(v1.get), methods=["POST"]),
+        Route(f"{_V1_INDEX}/delete-by-ids", _v1(v1.delete), methods=["POST"]),
     ]
+
+
+def _v1(
+    answer: Callable[[VectorizeService, str, Request], Awaitable[Any]],
+) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        return ok(await answer(_service(request), _name(request), request))
+
+    return endpoint
 
 
 def _service(request: Request) -> VectorizeService:
@@ -73,13 +111,16 @@ async def index_info(request: Request) -> Response:
 
 
 async def insert_vectors(request: Request) -> Response:
-    receipt = await _service(request).insert(_name(request), await read_vectors(request))
-    return ok(receipt.to_wire())
+    return _receipt(await write_vectors(request, _service(request), _name(request), replace=False))
 
 
 async def upsert_vectors(request: Request) -> Response:
-    receipt = await _service(request).upsert(_name(request), await read_vectors(request))
-    return ok(receipt.to_wire())
+    return _receipt(await write_vectors(request, _service(request), _name(request), replace=True))
+
+
+def _receipt(receipt: MutationResult) -> Response:
+    messages = [{"code": UNREADABLE_VECTORS, "message": message} for message in receipt.messages]
+    return ok(receipt.to_wire(), messages=messages)
 
 
 async def query_vectors(request: Request) -> Response:
@@ -95,3 +136,25 @@ async def get_vectors(request: Request) -> Response:
 async def delete_vectors(request: Request) -> Response:
     wanted = await read_request(request, IdsRequest)
     return ok((await _service(request).delete_by_ids(_name(request), wanted.ids)).to_wire())
+
+
+async def list_vectors(request: Request) -> Response:
+    count = request.query_params.get("count", "100")
+    if not count.isascii() or not count.isdigit():
+        raise UsageError(f"count is a whole number, not `{count[:50]}`.", code="invalid_count")
+    cursor = request.query_params.get("cursor")
+    return ok((await _service(request).list_vectors(_name(request), int(count[:9]), cursor)).to_wire())
+
+
+async def create_metadata_index(request: Request) -> Response:
+    wanted = await read_request(request, NewMetadataIndex)
+    return ok((await _service(request).create_metadata_index(_name(request), wanted)).to_wire())
+
+
+async def list_metadata_indexes(request: Request) -> Response:
+    return ok((await _service(request).metadata_indexes(_name(request))).to_wire())
+
+
+async def delete_metadata_index(request: Request) -> Response:
+    wanted = await read_request(request, MetadataIndexName)
+    return ok((await _service(request).delete_metadata_index(_name(request), wanted.property_name)).to_wire())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat
 from pydantic.alias_generators import to_camel
 
 Metric = Literal["cosine", "euclidean", "dot-product"]
 METRICS: tuple[str, ...] = get_args(Metric)
 ReturnMetadata = Literal["none", "indexed", "all"]
+MetadataIndexType = Literal["string", "number", "boolean"]
 
 
 class Wire(BaseModel):
@@ -78,15 +79,52 @@ class Vector(Wire):
 
 
 class MutationResult(Wire):
-    """The receipt of a write."""
+    """The receipt of a write; `messages` say what of it was left out."""
 
     mutation_id: str
+    messages: list[str] = Field(default=[], exclude=True)
+
+
+class NewMetadataIndex(Wire):
+    """The request that lets filters name a property."""
+
+    property_name: str
+    index_type: MetadataIndexType
+
+
+class MetadataIndexName(Wire):
+    """The request that deletes the index of a property."""
+
+    property_name: str
+
+
+class MetadataIndexList(Wire):
+    """The properties that filters may name."""
+
+    metadata_indexes: list[NewMetadataIndex]
+
+
+class ListedVector(Wire):
+    """A vector in a list."""
+
+    id: str
+
+
+class VectorPage(Wire):
+    """Some of an index's ids, and the cursor that leads to the next ones."""
+
+    count: int
+    total_count: int
+    is_truncated: bool
+    next_cursor: str | None = None
+    cursor_expiration_timestamp: str | None = None
+    vectors: list[ListedVector]
 
 
 class QueryRequest(Wire):
     """A search: by `vector` or by the id of a stored one."""
 
-    vector: list[float] | None = None
+    vector: list[StrictFloat] | None = None
     vector_id: str | None = None
     top_k: int = 5
     return_values: bool = False

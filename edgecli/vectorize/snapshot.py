@@ -1,17 +1,15 @@
-"""An index as queries see it: its values through a memory map, and the columns that filters asked for."""
+"""An index as queries see it: its values and codes through memory maps, and the columns that filters asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
 
-from edgecli.vectorize import scoring
 from edgecli.vectorize.batches import Batch
-from edgecli.vectorize.filters import Comparable, Condition, Filter, comparable, lookup
+from edgecli.vectorize.filters import Comparable, Condition, Filter, Source, comparable
 from edgecli.vectorize.mirror import Mirror
 
 if TYPE_CHECKING:
@@ -81,16 +79,12 @@ class Snapshot:
         self._mirror = mirror
         self._uid = uid
         self.values = mirror.values(uid)
+        self.coded = mirror.coded(uid)
         dead = mirror.dead_slots(uid)
         self._alive = np.ones(len(self.values), np.bool_)
         self._alive[dead] = False
-        self._columns: dict[tuple[str, ...], Column] = {}
+        self._columns: dict[Source, Column] = {}
         self._namespaces: Column | None = None
-
-    @cached_property
-    def squares(self) -> NDArray[np.float64]:
-        """|v|² of each slot, `(slots,)` float64."""
-        return scoring.squared_norms(self.values)
 
     def selected(self, namespace: str | None, criterion: Filter | None) -> NDArray[np.intp] | None:
         """Return the slots that compete, ascending, or None where all do."""
@@ -100,9 +94,9 @@ class Snapshot:
         if namespace is not None:
             mask &= self._namespace_column().mask(Condition((), "$eq", namespace))
         if criterion is not None:
-            self._load({condition.path for condition in criterion.conditions})
+            self._load({condition.source for condition in criterion.conditions})
             for condition in criterion.conditions:
-                mask &= self._columns[condition.path].mask(condition)
+                mask &= self._columns[condition.source].mask(condition)
         return np.flatnonzero(mask)
 
     def _namespace_column(self) -> Column:
@@ -112,38 +106,37 @@ class Snapshot:
             self._namespaces.put([slot for slot, _ in found], [name for _, name in found], size=len(self.values))
         return self._namespaces
 
-    def _load(self, paths: set[tuple[str, ...]]) -> None:
+    def _load(self, sources: set[Source]) -> None:
         """Read the columns of properties that no filter has named before, in one pass over the metadata."""
-        missing = sorted(paths - self._columns.keys())
+        missing = list(sources - self._columns.keys())
         if not missing:
             return
         slots: list[int] = []
         found: list[list[Comparable]] = [[] for _ in missing]
-        for slot, text in self._mirror.column(self._uid, "metadata"):
+        columns = [self._mirror.column(self._uid, name) for name in ("metadata", "ordinal")]
+        for (slot, text), (_, ordinal) in zip(*columns, strict=True):
             metadata = orjson.loads(text) if text else None
             slots.append(slot)
-            for values, path in zip(found, missing, strict=True):
-                values.append(lookup(metadata, path))
-        for path, values in zip(missing, found, strict=True):
+            for values, source in zip(found, missing, strict=True):
+                values.append(source.value(metadata, ordinal))
+        for source, values in zip(missing, found, strict=True):
             column = Column(len(self.values))
             column.put(slots, values, size=len(self.values))
-            self._columns[path] = column
+            self._columns[source] = column
 
     def wrote(self, slots: Sequence[int], batch: Batch) -> None:
         """Take over rows that the mirror has written at these slots."""
         self.values = self._mirror.values(self._uid)
+        self.coded = self._mirror.coded(self._uid)
         size = len(self.values)
         self._alive = np.concatenate([self._alive, np.ones(size - len(self._alive), np.bool_)])
-        if "squares" in self.__dict__:
-            squares = np.concatenate([self.squares, np.zeros(size - len(self.squares))])
-            squares[list(slots)] = scoring.squared_norms(batch.values)
-            self.__dict__["squares"] = squares
         if self._namespaces is not None:
             self._namespaces.put(slots, [comparable(name) for name in batch.namespaces], size=size)
         if self._columns:
             metadata = [orjson.loads(text) if text else None for text in batch.metadata]
-            for path, column in self._columns.items():
-                column.put(slots, [lookup(item, path) for item in metadata], size=size)
+            for source, column in self._columns.items():
+                rows = zip(metadata, batch.ordinals, strict=True)
+                column.put(slots, [source.value(*row) for row in rows], size=size)
 
     def erased(self, slots: Sequence[int]) -> None:
         """Take over that the rows at these slots were deleted."""

@@ -1,38 +1,46 @@
 """The store of all indexes: each write goes to Chroma and then to the mirror, each read to the mirror.
 
-Not thread-safe: the service calls it from its one thread.
+One thread may write while others read: a read holds the lock for as long as it lasts, a write only while it is
+applied to the mirror, not while Chroma works. So a read sees a write whole or not at all.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 import sqlite3
+import threading
+import time
 import uuid
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from edgecli.errors import LimitError, StateError
+from edgecli.errors import ConfigError, LimitError, StateError, UpstreamError
 from edgecli.space import full_disk
 from edgecli.state import now
-from edgecli.vectorize import limits, recovery, scoring
+from edgecli.vectorize import limits, rebuild, recovery, scoring
 from edgecli.vectorize.batches import Batch
-from edgecli.vectorize.chroma import Chroma, state_mark
+from edgecli.vectorize.chroma import Chroma
+from edgecli.vectorize.chroma_reader import Reading, read_apart, readings
 from edgecli.vectorize.filters import Filter
 from edgecli.vectorize.mirror import Mirror
-from edgecli.vectorize.records import IndexRecord, Progress, Row
+from edgecli.vectorize.places import Directory, Place, Server
+from edgecli.vectorize.records import IndexRecord, MetadataIndex, Progress, Row
+from edgecli.vectorize.rows_file import DamagedMirrorError
 from edgecli.vectorize.snapshot import Snapshot
-from edgecli.vectorize.values_file import DamagedMirrorError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-EXACT_LIMIT = 200_000
-"""An index of more vectors is searched by Chroma's graph where nothing narrows the search."""
+T = TypeVar("T")
+
+
+_LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +55,32 @@ class Hit:
 class VectorStore:
     """The indexes below one directory, which this process owns."""
 
-    def __init__(self, directory: Path, *, exact_limit: int = EXACT_LIMIT) -> None:
-        self._chroma_directory = directory / "chroma"
-        self._mirror_directory = directory / "mirror"
-        self._exact_limit = exact_limit
+    def __init__(self, directory: Path, server: Server | None = None) -> None:
+        self._place: Place = server or Directory(directory / "chroma")
+        self._mirror_directory = directory / self._place.mirror
+        self._lock = threading.RLock()
         self._chroma_or_none: Chroma | None = None
         self._mirror_or_none: Mirror | None = None
         self._snapshots: dict[str, Snapshot] = {}
+        self._looked = -math.inf
+        """When the server was last asked for what others have written, by the monotonic clock."""
+        self._writing = False
 
     # Opening, and what to do when a part is damaged or behind.
 
     def _chroma(self) -> Chroma:
         if self._chroma_or_none is None:
             proven = self._mirror_or_none is not None and not self._mirror_or_none.intents()
-            self._chroma_or_none = Chroma(self._chroma_directory)
-            if proven and self._mirror_or_none is not None:
+            self._chroma_or_none = Chroma(self._place)
+            if proven and self._mirror_or_none is not None and isinstance(self._place, Directory):
                 # Opening writes to Chroma's database, so the mark has moved on.
-                self._mirror_or_none.settle(state_mark(self._chroma_directory))
+                self._mirror_or_none.settle(self._chroma_or_none.mark())
         return self._chroma_or_none
+
+    def _close_chroma(self) -> None:
+        if self._chroma_or_none is not None:
+            self._chroma_or_none.close()
+            self._chroma_or_none = None
 
     def _mirror(self) -> Mirror:
         if self._mirror_or_none is None:
@@ -72,36 +88,70 @@ class VectorStore:
                 self._mirror_or_none = self._open_mirror()
             except (sqlite3.DatabaseError, DamagedMirrorError):
                 # The mirror is a copy: what is damaged is made again from Chroma.
-                self._discard_mirror()
+                self._set_mirror_aside()
                 self._mirror_or_none = self._open_mirror()
+            if self._mirror_or_none.records():
+                shutil.rmtree(self._damaged_mirror, ignore_errors=True)
         return self._mirror_or_none
 
     def _open_mirror(self) -> Mirror:
         mirror = Mirror(self._mirror_directory)
         try:
-            recovery.bring_up_to_date(mirror, self._chroma, self._chroma_directory)
+            if isinstance(self._place, Directory):
+                rebuild.finish(self._place.path)
+                recovery.bring_up_to_date(mirror, self._chroma, self._place.path, self._readings)
         except BaseException:
             mirror.close()
             raise
         return mirror
 
-    def _discard_mirror(self) -> None:
+    def _readings(self, uids: Sequence[str] | None = None) -> AbstractContextManager[Iterator[Reading]]:
+        """Give what Chroma holds, read apart from this process unless it is open here already."""
+        if self._chroma_or_none is not None or isinstance(self._place, Server):
+            return nullcontext(readings(self._chroma(), uids))
+        return read_apart(self._place.path, uids)
+
+    def _look(self, mirror: Mirror, *, fresh: bool) -> None:
+        """See what others have written to the server: before each write, and for reads once a second."""
+        if self._writing:
+            return
+        if isinstance(self._place, Server) and (fresh or time.monotonic() - self._looked >= _LOOK_SECONDS):
+            for uid in recovery.follow(mirror, self._chroma()):
+                self._snapshots.pop(uid, None)
+            self._looked = time.monotonic()
+
+    @property
+    def _damaged_mirror(self) -> Path:
+        """Where a damaged mirror stays until a new one is made: Chroma may be damaged too."""
+        return self._mirror_directory.with_name(f"{self._mirror_directory.name}-damaged")
+
+    def _set_mirror_aside(self) -> None:
         self._forget()
-        shutil.rmtree(self._mirror_directory, ignore_errors=True)
+        shutil.rmtree(self._damaged_mirror, ignore_errors=True)
+        self._mirror_directory.rename(self._damaged_mirror)
 
     def _forget(self) -> None:
         """Drop what is in memory, so that the next call looks at the disk again."""
-        self._snapshots.clear()
-        if self._mirror_or_none is not None:
-            self._mirror_or_none.close()
-            self._mirror_or_none = None
+        with self._lock:
+            self._snapshots.clear()
+            self._looked = -math.inf
+            if self._mirror_or_none is not None:
+                self._mirror_or_none.close()
+                self._mirror_or_none = None
 
     @contextmanager
-    def _guarded(self) -> Generator[Mirror]:
+    def _guarded(self, *, fresh: bool = False) -> Generator[Mirror]:
         """Give the mirror to a block; if the block fails on the disk, look at the disk again next time."""
+        with self._lock, self._careful():
+            mirror = self._mirror()
+            self._look(mirror, fresh=fresh)
+            yield mirror
+
+    @contextmanager
+    def _careful(self) -> Generator[None]:
         try:
-            yield self._mirror()
-        except (StateError, LimitError):
+            yield
+        except (StateError, LimitError, UpstreamError, ConfigError):
             self._forget()
             raise
         except (sqlite3.OperationalError, OSError) as error:
@@ -112,7 +162,7 @@ class VectorStore:
                 code="vector_store",
             ) from error
         except (sqlite3.DatabaseError, DamagedMirrorError) as error:
-            self._discard_mirror()
+            self._set_mirror_aside()
             raise StateError(
                 f"The copy of the vectors in `{self._mirror_directory}` is damaged: {error}.",
                 hint="Run the command again: the copy is made again from Chroma.",
@@ -121,10 +171,9 @@ class VectorStore:
 
     def close(self) -> None:
         """Give everything back."""
-        self._forget()
-        if self._chroma_or_none is not None:
-            self._chroma_or_none.close()
-            self._chroma_or_none = None
+        with self._lock:
+            self._forget()
+        self._close_chroma()
 
     # Indexes.
 
@@ -135,93 +184,123 @@ class VectorStore:
 
     def record(self, name: str) -> IndexRecord:
         """Return the facts of one index. Raises NotFoundError."""
-        records = self.records()
-        for record in records:
-            if record.name == name:
-                return record
-        raise limits.index_not_found(name, [record.name for record in records])
+        with self._guarded() as mirror:
+            return named(mirror, name)
 
     def create(self, name: str, dimensions: int, metric: str, description: str) -> IndexRecord:
         """Add an empty index. Raises EdgeError, code `index_exists`, if the name is taken."""
-        if any(record.name == name for record in self.records()):
-            raise limits.duplicate_name(name)
-        record = IndexRecord(uuid.uuid4().hex, name, description, dimensions, metric, now())
-        with self._guarded() as mirror:
+        created = now()
+        record = IndexRecord(uuid.uuid4().hex, name, description, dimensions, metric, created, created)
+        with self._guarded(fresh=True) as mirror:
+            if any(each.name == name for each in mirror.records()):
+                raise limits.duplicate_name(name)
             mirror.begin(record.uid, [], None)
             self._chroma().create(record)
-            mirror.add(record, state_mark(self._chroma_directory))
+            mirror.add(record, self._chroma().mark())
         return record
+
+    def set_metadata_indexes(self, name: str, indexes: Sequence[MetadataIndex], *, mutation: str | None = None) -> str:
+        """Replace an index's metadata indexes and return the mutation's id. Raises NotFoundError."""
+        with self._guarded(fresh=True) as mirror:
+            record = replace(named(mirror, name), metadata_indexes=tuple(indexes), modified_on=now())
+            mutation = mutation or str(uuid.uuid4())
+            mirror.begin(record.uid, [], mutation)
+            self._chroma().change(record)
+            mirror.change(record, mutation=mutation, mark=self._chroma().note(record.uid, mutation))
+        return mutation
 
     def drop(self, name: str) -> None:
         """Delete an index and all that is in it. Raises NotFoundError."""
-        uid = self.record(name).uid
-        with self._guarded() as mirror:
+        with self._guarded(fresh=True) as mirror:
+            uid = named(mirror, name).uid
             mirror.begin(uid, [], None)
             self._chroma().drop(uid)
             self._snapshots.pop(uid, None)
-            mirror.remove(uid, state_mark(self._chroma_directory))
+            mirror.remove(uid, self._chroma().mark())
 
     def progress(self, name: str) -> Progress:
         """Return how far an index is. Raises NotFoundError."""
-        uid = self.record(name).uid
         with self._guarded() as mirror:
-            return mirror.progress(uid)
+            return mirror.progress(named(mirror, name).uid)
 
     # Rows.
 
-    def write(self, name: str, batch: Batch, *, replace: bool) -> str:
-        """Write rows and return the mutation's id when they are durable.
+    def write(self, name: str, batch: Batch, *, replace: bool, mutation: str | None = None) -> str:
+        """Write rows and return the mutation's id, a new one unless it is given, when they are durable.
 
         An id that is stored or comes twice: with `replace` the last row wins, else the first.
         """
         batch = batch.without_duplicates(last_wins=replace)
-        uid = self.record(name).uid
-        with self._guarded() as mirror:
+        with self._guarded(fresh=True) as mirror:
+            uid = named(mirror, name).uid
             if not replace:
                 known = mirror.slots_of(uid, batch.ids)
                 batch = batch.take([place for place, each in enumerate(batch.ids) if each not in known])
+            batch.ordinals = [mirror.progress(uid).ordinal + 1] * len(batch)
 
-            def apply(mutation: str, mark: str) -> None:
-                slots = mirror.write(uid, batch, mutation=mutation, mark=mark)
-                if uid in self._snapshots:
-                    self._snapshots[uid].wrote(slots, batch)
+            staged = mirror.stage(uid, batch)
 
-            return self._mutate(mirror, uid, batch.ids, lambda: self._chroma().upsert(uid, batch), apply)
+        def change(chroma: Chroma) -> None:
+            chroma.upsert(uid, batch)
+            staged.put()
 
-    def erase(self, name: str, ids: Iterable[str]) -> str:
+        def apply(mirror: Mirror, mutation: str, mark: str) -> None:
+            slots = mirror.write(uid, batch, mutation=mutation, mark=mark, staged=staged)
+            if uid in self._snapshots:
+                self._snapshots[uid].wrote(slots, batch)
+
+        return self._mutate(uid, batch.ids, change, apply, mutation)
+
+    def erase(self, name: str, ids: Iterable[str], *, mutation: str | None = None) -> str:
         """Delete rows and return the mutation's id when that is durable; unknown ids are ignored."""
-        uid = self.record(name).uid
-        with self._guarded() as mirror:
+        with self._guarded(fresh=True) as mirror:
+            uid = named(mirror, name).uid
             known = list(mirror.slots_of(uid, ids))
 
-            def apply(mutation: str, mark: str) -> None:
-                slots = mirror.erase(uid, known, mutation=mutation, mark=mark)
-                if uid in self._snapshots:
-                    self._snapshots[uid].erased(slots)
-                if mirror.pack(uid):
-                    self._snapshots.pop(uid, None)
+        def apply(mirror: Mirror, mutation: str, mark: str) -> None:
+            slots = mirror.erase(uid, known, mutation=mutation, mark=mark)
+            if uid in self._snapshots:
+                self._snapshots[uid].erased(slots)
+            if mirror.pack(uid):
+                self._snapshots.pop(uid, None)
 
-            return self._mutate(mirror, uid, known, lambda: self._chroma().delete(uid, known), apply)
+        return self._mutate(uid, known, lambda chroma: chroma.delete(uid, known), apply, mutation)
 
     def _mutate(
         self,
-        mirror: Mirror,
         uid: str,
         ids: Sequence[str],
-        change_chroma: Callable[[], None],
-        apply: Callable[[str, str], None],
+        change: Callable[[Chroma], None],
+        apply: Callable[[Mirror, str, str], None],
+        mutation: str | None,
     ) -> str:
-        mutation = str(uuid.uuid4())
-        mirror.begin(uid, ids, mutation)
-        if ids:
-            change_chroma()
-        apply(mutation, state_mark(self._chroma_directory))
+        mutation = mutation or str(uuid.uuid4())
+        with self._guarded() as mirror:
+            mirror.begin(uid, ids, mutation)
+            chroma = self._chroma()
+            self._writing = True
+        try:
+            with self._careful():
+                if ids:
+                    change(chroma)
+                mark = chroma.note(uid, mutation)
+            with self._lock, self._careful():
+                apply(self._mirror(), mutation, mark)
+        finally:
+            self._writing = False
         return mutation
+
+    def ids(self, name: str, take: Callable[[IndexRecord, Progress, Iterator[str]], T]) -> T:
+        """Return what `take` makes of an index's facts and its ids in the order of insertion. Raises NotFoundError."""
+        with self._guarded() as mirror:
+            record = named(mirror, name)
+            ids = (vector_id for _, vector_id in mirror.column(record.uid, "id"))
+            return take(record, mirror.progress(record.uid), ids)
 
     def rows(self, name: str, ids: Sequence[str]) -> list[tuple[Row, NDArray[np.float32]]]:
         """Return the stored rows with these ids and their values `(d,)` float32, in the order asked."""
-        uid = self.record(name).uid
         with self._guarded() as mirror:
+            uid = named(mirror, name).uid
             slots = mirror.slots_of(uid, ids)
             rows = mirror.rows(uid, slots.values())
             values = mirror.values(uid)
@@ -230,8 +309,8 @@ class VectorStore:
 
     def metadata(self, name: str, ids: Sequence[str]) -> dict[str, str | None]:
         """Return the metadata, JSON text, of each id that is stored."""
-        uid = self.record(name).uid
         with self._guarded() as mirror:
+            uid = named(mirror, name).uid
             rows = mirror.rows(uid, mirror.slots_of(uid, ids).values())
             return {row.id: row.metadata for row in rows.values()}
 
@@ -245,34 +324,24 @@ class VectorStore:
         criterion: Filter | None,
     ) -> list[Hit]:
         """Return the `count` best rows, best first, ties in the order of insertion."""
-        record = self.record(name)
         with self._guarded() as mirror:
+            record = named(mirror, name)
             snapshot = self._snapshots.get(record.uid)
             if snapshot is None:
                 snapshot = self._snapshots[record.uid] = Snapshot(mirror, record.uid)
-            selected = None
-            if namespace is None and criterion is None and len(snapshot.values) > self._exact_limit:
-                selected = self._graph_candidates(mirror, record, snapshot, query, count)
-            if selected is None:
-                selected = snapshot.selected(namespace, criterion)
+            selected = snapshot.selected(namespace, criterion)
             slots, scores = scoring.best(
-                record.metric, snapshot.values, snapshot.squares, query, count, selected=selected
+                record.metric, snapshot.values, snapshot.coded, query, count, selected=selected
             )
             rows = mirror.rows(record.uid, slots.tolist())
             found = zip(slots.tolist(), scores.tolist(), strict=True)
             return [Hit(rows[slot], score, snapshot.values[slot].copy()) for slot, score in found]
 
-    def _graph_candidates(
-        self, mirror: Mirror, record: IndexRecord, snapshot: Snapshot, query: NDArray[np.float32], count: int
-    ) -> NDArray[np.intp] | None:
-        """Return slots among which the best are very likely, or None where the graph cannot tell."""
-        if record.metric == "cosine":
-            lengths = np.sqrt(snapshot.squares)
-            length = float(np.linalg.norm(query))
-            # The graph ranks by distance; that ranks by angle too only where all lengths are equal.
-            if length == 0 or lengths.min() < 0.99 * lengths.max():
-                return None
-            query = query * np.float32(lengths[0] / length)
-        ids = self._chroma().nearest(record.uid, query, 4 * count + 100)
-        slots = mirror.slots_of(record.uid, ids).values()
-        return np.array(sorted(slots), np.intp) if len(slots) >= count else None
+
+def named(mirror: Mirror, name: str) -> IndexRecord:
+    """Return the facts of the index of this name. Raises NotFoundError."""
+    records = mirror.records()
+    for record in records:
+        if record.name == name:
+            return record
+    raise limits.index_not_found(name, [record.name for record in records])

@@ -89,3 +89,9 @@ def test_bytes_that_are_no_utf8_are_warned_about(load: Load, tmp_path: Path) -> 
 def test_an_enormous_file_is_not_read(load: Load, tmp_path: Path) -> None:
     (tmp_path / ".dev.vars").write_bytes(b"#" * (1024 * 1024 + 1))
     assert load("").diagnostics[0].message == ".dev.vars is larger than 1 MB and was not read."
+
+
+def test_a_secret_setting_may_stand_among_the_secrets(load: Load) -> None:
+    files = {".dev.vars": "EDGECLI_VECTORIZE_TOKEN=of-the-file\nEDGECLI_VECTORIZE_URL=http://not-a-secret:1"}
+    settings = load("", files=files).settings.vectorize
+    assert (settings.token, settings.url) == ("of-the-file", "")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from edgecli.config.settings import VectorizeSettings
 from edgecli.doctor import state as checks
 from edgecli.doctor.check import Status
 from edgecli.state import State, StatePaths
@@ -183,3 +184,32 @@ def test_a_write_that_was_cut_off_is_not_called_whole(tmp_path: Path) -> None:
         Status.WARN,
         "whole, but the last write was cut off before queries could see all of it",
     )
+
+
+def test_a_chroma_that_is_damaged_or_gone_is_a_failure(tmp_path: Path) -> None:
+    paths = StatePaths(tmp_path)
+    store = VectorStore(paths.vectorize)
+    store.create("some", 2, "cosine", "")
+    store.close()
+    catalog = paths.vectorize / "chroma" / "chroma.sqlite3"
+    whole = catalog.read_bytes()
+    for damage in (b"junk" * 5000, b"", None):
+        catalog.unlink() if damage is None else catalog.write_bytes(damage)
+        check = checks.vectors(paths)
+        assert (check.status, check.essential) == (Status.FAIL, True)
+        assert "`edgecli vectorize verify --repair`" in (check.hint or "")
+    catalog.write_bytes(whole)
+    check = checks.vectors(paths)
+    assert check.status is Status.WARN
+    assert "have changed since the last command" in check.summary
+    mirror = Mirror(paths.vectorize / "mirror")
+    mirror.set_damage("rows are wrong")
+    mirror.close()
+    assert (checks.vectors(paths).status, checks.vectors(paths).summary) == (Status.FAIL, "damaged: rows are wrong")
+
+
+def test_a_chroma_server_that_does_not_answer_is_a_failure() -> None:
+    check = checks.vectors_on_server(VectorizeSettings(url="http://127.0.0.1:9", token="not-to-be-shown"))
+    assert (check.status, check.essential) == (Status.FAIL, True)
+    assert "http://127.0.0.1:9" in check.summary
+    assert "not-to-be-shown" not in str(check)

@@ -9,9 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from edgecli.errors import UsageError
-from edgecli.vectorize.vector_option import join_numbers, parse_vector
-
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -20,34 +17,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "wrangler.toml").write_text('name = "test"\n', encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("given", "joined"),
-    [
-        (
-            ["ix", "--vector", "0.1", "-1e-05", "3", "--top-k", "2"],
-            ["ix", "--vector=0.1 -1e-05 3", "--top-k", "2"],
-        ),
-        (["--vector", "[1, 2]", "ix"], ["--vector", "[1, 2]", "ix"]),
-        (["--vector=1,2", "ix"], ["--vector=1,2", "ix"]),
-        (["ix", "--vector", "1", "-v", "--vector"], ["ix", "--vector=1", "-v", "--vector"]),
-        (["ix", "--vector-id", "5", "6"], ["ix", "--vector-id", "5", "6"]),
-    ],
-)
-def test_numbers_after_vector_are_one_argument(given: list[str], joined: list[str]) -> None:
-    assert join_numbers(given) == joined
-
-
-@pytest.mark.parametrize("text", ["0.5 -1e-05 3", "0.5,-1e-05,3", "0.5, -1e-05, 3", "[0.5, -1e-05, 3]"])
-def test_a_vector_is_written_in_several_ways(text: str) -> None:
-    assert parse_vector(text) == [0.5, -1e-05, 3.0]
-
-
-@pytest.mark.parametrize("text", ["1 x", "[1, ", '[1, "x"]', "[[1]]"])
-def test_what_is_no_vector_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="--vector"):
-        parse_vector(text)
 
 
 def test_an_index_from_creation_to_deletion(edgecli: Run) -> None:
@@ -106,6 +75,37 @@ def test_a_metric_that_there_is_not(edgecli: Run) -> None:
     done = edgecli("vectorize", "create", "docs-index", "--dimensions=2", "--metric=manhattan")
     assert done.returncode == 2
     assert "'cosine', 'euclidean' or 'dot-product', not 'manhattan'" in done.stderr
+
+
+def test_a_binding_is_written_where_asked(edgecli: Run, project: Path) -> None:
+    file = project / "wrangler.toml"
+    file.write_text('name = "test" # mine\n[vars]\nTAKEN = 1\n', encoding="utf-8")
+    create = ["vectorize", "create", "docs-index", "--dimensions=2", "--metric=cosine"]
+    for name, said in [("TAKEN", "is taken"), ("a b", "is no name for a binding")]:
+        refused = edgecli(*create, "--binding", name)
+        assert refused.returncode == 2
+        assert said in refused.stderr
+    assert json.loads(edgecli("vectorize", "list", "--json").stdout) == []
+    made = edgecli(*create, "--binding", "DOCS", "--use-remote", "--json")
+    assert json.loads(made.stdout)["name"] == "docs-index"
+    assert file.read_text(encoding="utf-8") == (
+        'name = "test" # mine\n[vars]\nTAKEN = 1\n\n'
+        '[[vectorize]]\nbinding = "DOCS"\nindex_name = "docs-index"\nremote = true\n'
+    )
+    again = edgecli("vectorize", "create", "more", "--preset=@cf/baai/bge-m3", "--update-config")
+    assert again.returncode == 2
+    other = edgecli("vectorize", "create", "more", "--dimensions=2", "--metric=cosine", "--updateConfig")
+    assert other.stdout == ""
+    assert "`wrangler.toml` binds it as `VECTORIZE` now." in other.stderr
+    assert 'binding = "VECTORIZE"\nindex_name = "more"' in file.read_text(encoding="utf-8")
+    third = edgecli("vectorize", "create", "third-one", "--dimensions=2", "--metric=cosine")
+    assert third.stdout == '[[vectorize]]\nbinding = "THIRD_ONE"\nindex_name = "third-one"\n'
+
+
+def test_the_first_version_of_the_api_is_not_used(edgecli: Run) -> None:
+    listed = edgecli("vectorize", "list", "--deprecated-v1", "--json")
+    assert (listed.returncode, listed.stdout) == (0, "[]\n")
+    assert "this uses v2" in listed.stderr
 
 
 def test_an_index_that_is_bound_already_needs_no_binding(edgecli: Run, project: Path) -> None:

@@ -64,8 +64,9 @@ def test_a_killed_writer_loses_nothing_acknowledged(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_writer_killed_many_times_loses_nothing(tmp_path: Path) -> None:
-    kill_at_random(tmp_path, times=40, seed=2)
+    kill_at_random(tmp_path, times=100, seed=2)
 
 
 def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path: Path) -> None:

@@ -13,12 +13,21 @@ import pytest
 
 from edgecli.vectorize.batches import batch_of_rows
 from edgecli.vectorize.chroma import Chroma
+from edgecli.vectorize.codes import encode
 from edgecli.vectorize.mirror import Mirror
+from edgecli.vectorize.places import Directory
+from edgecli.vectorize.records import IndexRecord
 from edgecli.vectorize.schema import QueryRequest
 from edgecli.vectorize.store import VectorStore
 from tests.vectorize.conftest import Life
 
 ROWS = [{"id": f"v{number}", "values": [number, 1.0], "metadata": {"n": number}} for number in range(30)]
+
+
+@pytest.fixture
+def place() -> dict[str, str]:
+    """These tests look into Chroma's directory."""
+    return {}
 
 
 @pytest.fixture
@@ -79,8 +88,10 @@ def test_a_write_that_reached_only_chroma_is_taken_over(filled: Life) -> None:
     (record,) = mirror.records()
     mirror.begin(record.uid, ["new", "v1", "v2"], "mutation")
     mirror.close()
-    chroma = Chroma(filled.directory / "chroma")
-    chroma.upsert(record.uid, batch_of_rows([{"id": "new", "values": [7, 7]}, {"id": "v1", "values": [8, 8]}], 2))
+    chroma = Chroma(Directory(filled.directory / "chroma"))
+    batch = batch_of_rows([{"id": "new", "values": [7, 7]}, {"id": "v1", "values": [8, 8]}], 2)
+    batch.ordinals = [2, 2]
+    chroma.upsert(record.uid, batch)
     chroma.delete(record.uid, ["v2"])
     chroma.close()
     expected = EXPECTED | {"new": ([7.0, 7.0], None), "v1": ([8.0, 8.0], None)}
@@ -133,24 +144,6 @@ def test_gaps_are_closed_and_nothing_moves_to_another_id(life: Life) -> None:
             assert (match.id, match.score) == (ids[number], 0.0)
 
 
-def test_a_large_index_is_searched_by_the_graph(tmp_path: Path) -> None:
-    values = np.random.default_rng(4).standard_normal((600, 16)).astype(np.float32)
-    values /= np.linalg.norm(values, axis=1, keepdims=True)
-    rows = [{"id": f"v{number}", "values": row.tolist()} for number, row in enumerate(values)]
-    store = VectorStore(tmp_path, exact_limit=100)
-    try:
-        for metric in ("cosine", "euclidean", "dot-product"):
-            store.create(metric, 16, metric, "")
-            store.write(metric, batch_of_rows(rows, 16), replace=True)
-            store.erase(metric, ["v1"])
-            for number in (0, 300, 599):
-                hits = store.search(metric, values[number] * 2, 5, namespace=None, criterion=None)
-                assert len(hits) == 5
-                assert hits[0].row.id == f"v{number}"
-    finally:
-        store.close()
-
-
 def test_reading_needs_no_chromadb(filled: Life) -> None:
     program = f"""
 import sys
@@ -164,3 +157,57 @@ print([hit.row.id for hit in hits], store.progress("kept").count, "chromadb" in 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "['v3', 'v2'] 29 False\n"
     filled.service = filled.open()
+
+
+def remove_codes(mirror: Path) -> None:
+    next(mirror.glob("*.i8")).unlink()
+
+
+def shorten_codes(mirror: Path) -> None:
+    path = next(mirror.glob("*.i8"))
+    path.write_bytes(path.read_bytes()[:100])
+
+
+@pytest.mark.parametrize("damage", [remove_codes, shorten_codes])
+def test_codes_that_are_missing_are_made_again_from_the_values(filled: Life, damage: Callable[[Path], None]) -> None:
+    path = next((filled.directory / "mirror").glob("*.i8"))
+    before = path.read_bytes()
+    damage(filled.directory / "mirror")
+    filled.service = filled.open()
+    filled(filled.service.info("kept"))
+    assert path.read_bytes() == before
+
+
+def test_codes_follow_every_write(life: Life) -> None:
+    random = np.random.default_rng(8)
+    values = random.standard_normal((3000, 5)).astype(np.float32)
+    ids = [f"v{number}" for number in range(3000)]
+    life(life.service.create("codes", 5, "cosine"))
+    life(life.service.upsert_arrays("codes", ids, values, [None] * 3000))
+    life(life.service.query("codes", QueryRequest(vector=[1, 0, 0, 0, 0])))
+    life(life.service.upsert_arrays("codes", ids[:50], values[50:100] * 3, [None] * 50))
+    life(life.service.delete_by_ids("codes", ids[1000:]))
+    (path,) = (life.directory / "mirror").glob("*.i8")
+    expected = values[:1000].copy()
+    expected[:50] = values[50:100] * 3
+    assert path.read_bytes() == encode(expected).tobytes()
+
+
+def test_rows_that_were_staged_for_an_older_mirror_are_written_again(tmp_path: Path) -> None:
+    record = IndexRecord("uid", "name", "", 2, "cosine", "now", "now")
+    batch = batch_of_rows([{"id": "a", "values": [1, 2]}, {"id": "b", "values": [3, 4]}], 2)
+    batch.ordinals = [1, 1]
+    mirror = Mirror(tmp_path)
+    mirror.add(record, "mark")
+    staged = mirror.stage("uid", batch)
+    staged.put()
+    other = batch_of_rows([{"id": "c", "values": [5, 6]}], 2)
+    other.ordinals = [1]
+    mirror.write("uid", other, mutation="other", mark="mark")
+    slots = mirror.write("uid", batch, mutation="late", mark="mark", staged=staged)
+    mirror.close()
+    mirror = Mirror(tmp_path)
+    assert slots == [1, 2]
+    assert mirror.values("uid").tolist() == [[5, 6], [1, 2], [3, 4]]
+    assert mirror.coded("uid").tobytes() == encode(np.array([[5, 6], [1, 2], [3, 4]], np.float32)).tobytes()
+    mirror.close()

@@ -1,28 +1,20 @@
-"""The REST paths, driven by Cloudflare's own SDK and by raw requests, on the whole app."""
+"""The REST paths with raw requests, on the whole app in this process."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import cloudflare
 import httpx
-import pytest
 
 from edgecli import config
 from edgecli.runtime import Runtime
 from edgecli.server.api import create_app
 
 INDEXES = "/client/v4/accounts/local/vectorize/v2/indexes"
-ROWS = [
-    {"id": "甲", "values": [3, 4], "namespace": "x", "metadata": {"n": 1}},
-    {"id": "b", "values": [4, -3]},
-]
-LINES = "\n".join(json.dumps(row) for row in ROWS)
 
 
 @asynccontextmanager
@@ -43,69 +35,6 @@ def drive(root: Path, work: Callable[[httpx.AsyncClient], Coroutine[Any, Any, No
             await work(client)
 
     asyncio.run(run())
-
-
-def test_cloudflares_sdk_takes_us_for_cloudflare(tmp_path: Path) -> None:
-    async def work(http: httpx.AsyncClient) -> None:
-        sdk = cloudflare.AsyncCloudflare(
-            api_token="any", base_url="http://localhost/client/v4", http_client=http, max_retries=0
-        )
-        indexes = sdk.vectorize.indexes
-        made = await indexes.create(
-            account_id="any", name="docs-index", config={"dimensions": 2, "metric": "cosine"}, description="d"
-        )
-        assert made is not None and (made.name, made.config.dimensions) == ("docs-index", 2)
-        assert [index.name async for index in indexes.list(account_id="any")] == ["docs-index"]
-        receipt = await indexes.upsert("docs-index", account_id="any", body=LINES.encode())
-        assert receipt is not None
-        info = await indexes.info("docs-index", account_id="any")
-        assert info is not None
-        assert (info.vector_count, info.processed_up_to_mutation) == (2, receipt.mutation_id)
-        found = await indexes.query(
-            "docs-index", account_id="any", vector=[3, 4], top_k=1, return_metadata="all", return_values=True
-        )
-        assert found is not None and found.matches is not None
-        (match,) = found.matches
-        assert (match.id, match.score, match.values, match.metadata) == ("甲", 1.0, [3.0, 4.0], {"n": 1})
-        assert await indexes.get_by_ids("docs-index", account_id="any", ids=["b", "no"]) == [
-            {"id": "b", "values": [4.0, -3.0]}
-        ]
-        await indexes.delete_by_ids("docs-index", account_id="any", ids=["b"])
-        assert (await indexes.insert("docs-index", account_id="any", body=LINES.encode())) is not None
-        await indexes.delete("docs-index", account_id="any")
-        with pytest.raises(cloudflare.NotFoundError) as caught:
-            await indexes.get("docs-index", account_id="any")
-        assert caught.value.errors[0].code == 3000
-
-    drive(tmp_path, work)
-
-
-def test_vectors_are_taken_in_each_encoding(tmp_path: Path) -> None:
-    async def work(client: httpx.AsyncClient) -> None:
-        config_ = {"dimensions": 2, "metric": "cosine"}
-        made = await client.post(INDEXES, json={"name": "taken", "config": config_})
-        assert (made.status_code, made.json()["success"]) == (201, True)
-        path = f"{INDEXES}/taken"
-        bodies: list[dict[str, Any]] = [
-            {"files": {"vectors": ("vectors.ndjson", LINES.encode(), "application/x-ndjson")}},
-            {"content": LINES.encode(), "headers": {"content-type": "application/x-ndjson"}},
-            {"content": LINES.encode(), "headers": {"content-type": "application/json"}},
-            {"json": {"vectors": ROWS}},
-        ]
-        for action in ("insert", "upsert"):
-            for body in bodies:
-                answer = await client.post(f"{path}/{action}", **body)
-                assert list(answer.json()["result"]) == ["mutationId"]
-                gone = await client.post(f"{path}/delete_by_ids", json={"ids": ["甲", "b"]})
-                assert gone.json()["success"]
-        broken = f"{LINES}\nbroken".encode()
-        refused = await client.post(f"{path}/upsert", content=broken)
-        assert (refused.status_code, refused.json()["errors"][0]["code"]) == (400, 40023)
-        assert (await client.get(f"{path}/info")).json()["result"]["vectorCount"] == 0
-        await client.post(f"{path}/upsert?unparsable-behavior=discard", content=broken)
-        assert (await client.get(f"{path}/info")).json()["result"]["vectorCount"] == 2
-
-    drive(tmp_path, work)
 
 
 def test_faults_have_cloudflares_codes(tmp_path: Path) -> None:
@@ -132,5 +61,33 @@ def test_faults_have_cloudflares_codes(tmp_path: Path) -> None:
             found = answer.json()
             assert (answer.status_code, found["errors"][0]["code"]) == (status, code), (path, found)
             assert (found["success"], found["result"]) == (False, None)
+
+    drive(tmp_path, work)
+
+
+def test_the_legacy_paths_answer_as_v1_did(tmp_path: Path) -> None:
+    async def work(client: httpx.AsyncClient) -> None:
+        indexes = "/client/v4/accounts/any/vectorize/indexes"
+
+        async def result(method: str, path: str, **options: Any) -> Any:
+            answer = await client.request(method, indexes + path, **options)
+            assert answer.json()["success"], answer.text
+            return answer.json()["result"]
+
+        config_ = {"dimensions": 2, "metric": "cosine"}
+        made = await result("POST", "", json={"name": "older", "config": config_})
+        assert await result("GET", "") == [made]
+        assert await result("GET", "/older") == made
+        rows = b'{"id":"a","values":[3,4],"metadata":{"n":1}}\n{"id":"b","values":[4,-3]}'
+        assert await result("POST", "/older/insert", content=rows[:45]) == {"ids": ["a"], "count": 1}
+        assert await result("POST", "/older/insert", content=rows) == {"ids": ["b"], "count": 1}
+        assert await result("POST", "/older/upsert", content=rows) == {"ids": ["a", "b"], "count": 2}
+        asked = {"vector": [3, 4], "topK": 1, "returnMetadata": True}
+        match = {"id": "a", "score": 1.0, "metadata": {"n": 1}}
+        assert await result("POST", "/older/query", json=asked) == {"count": 1, "matches": [match]}
+        ids = {"ids": ["b", "no"]}
+        assert await result("POST", "/older/get-by-ids", json=ids) == [{"id": "b", "values": [4.0, -3.0]}]
+        assert await result("POST", "/older/delete-by-ids", json=ids) == {"ids": ["b"], "count": 1}
+        await result("DELETE", "/older")
 
     drive(tmp_path, work)
