@@ -5,13 +5,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgecli.vectorize.batches import batch_of_rows
+from edgecli.errors import StateError
+from edgecli.vectorize.batches import Batch, batch_of_rows
 from edgecli.vectorize.chroma import Chroma
 from edgecli.vectorize.codes import encode
 from edgecli.vectorize.mirror import Mirror
@@ -211,3 +215,39 @@ def test_rows_that_were_staged_for_an_older_mirror_are_written_again(tmp_path: P
     assert mirror.values("uid").tolist() == [[5, 6], [1, 2], [3, 4]]
     assert mirror.coded("uid").tobytes() == encode(np.array([[5, 6], [1, 2], [3, 4]], np.float32)).tobytes()
     mirror.close()
+
+
+def test_a_read_that_fails_during_a_write_leaves_the_write_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = VectorStore(tmp_path)
+    store.create("kept", 2, "euclidean", "")
+    written, go_on = threading.Event(), threading.Event()
+    upsert = Chroma.upsert
+
+    def in_two_parts(chroma: Chroma, uid: str, batch: Batch) -> None:
+        upsert(chroma, uid, batch.take(range(20)))
+        written.set()
+        assert go_on.wait(60)
+        upsert(chroma, uid, batch.take(range(20, 30)))
+
+    def fail(*_: object) -> None:
+        raise OSError("no files left")
+
+    monkeypatch.setattr(Chroma, "upsert", in_two_parts)
+    with ThreadPoolExecutor(2) as threads:
+        write = threads.submit(store.write, "kept", batch_of_rows(ROWS, 2), replace=True)
+        assert written.wait(60)
+        with pytest.raises(StateError, match="no files left"):
+            store.ids("kept", fail)
+        read = threads.submit(store.progress, "kept")
+        # It is either the index before the write or, having waited, the one after it.
+        counts = {read.result().count} if futures.wait([read], timeout=2).done else set[int]()
+        go_on.set()
+        counts.add(read.result().count)
+        mutation = write.result()
+    assert counts <= {0, 30}
+    progress, rows = store.progress("kept"), store.rows("kept", [str(row["id"]) for row in ROWS])
+    store.close()
+    assert (progress.count, progress.mutation) == (30, mutation)
+    assert [values.tolist() for _, values in rows] == [row["values"] for row in ROWS]
