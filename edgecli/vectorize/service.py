@@ -11,7 +11,7 @@ import asyncio
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -159,7 +159,9 @@ class VectorizeService:
             while piece := await self._read(_next, lines):
                 yield piece
         finally:
-            lines.close()
+            # In the thread that may be reading the next piece for a caller who has gone.
+            with suppress(RuntimeError):  # it has been shut down, and `lines` with it
+                self._reader.submit(lines.close)
 
     async def migrate(self, name: str, to: Literal["server", "local"]) -> Migrated:
         """Move an index to the configured Chroma server, or from there into the project.
@@ -220,15 +222,18 @@ class VectorizeService:
 
     async def get_by_ids(self, name: str, ids: Sequence[str]) -> list[Vector]:
         """Return the stored vectors with these ids, in the order asked; others are left out."""
-        found = await self._read(self._store.rows, name, ids)
+        return await self._read(self._vectors, name, ids)
+
+    def _vectors(self, name: str, ids: Sequence[str]) -> list[Vector]:
+        # To check what was checked when it was written would take longer than to read it.
         return [
-            Vector(
+            Vector.model_construct(
                 id=row.id,
                 values=values.tolist(),
                 namespace=row.namespace,
                 metadata=orjson.loads(row.metadata) if row.metadata else None,
             )
-            for row, values in found
+            for row, values in self._store.rows(name, ids)
         ]
 
     async def get_metadata(self, name: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from typing import Any
 
@@ -223,3 +224,20 @@ def test_a_query_by_an_unknown_id_is_not_found(life: Life) -> None:
     life(life.service.create("asked", 2, "cosine"))
     with pytest.raises(NotFoundError, match='vector id "nobody"'):
         life(life.service.query("asked", QueryRequest(vector_id="nobody")))
+
+
+def test_an_export_whose_reader_goes_away_ends(life: Life) -> None:
+    async def leave() -> int:
+        await life.service.create("wide", 1536, "cosine")
+        values = np.ones((1024, 1536), np.float32)
+        await life.service.upsert_arrays("wide", [f"v{n}" for n in range(1024)], values, [None] * 1024)
+        pieces = await life.service.export("wide")
+        await anext(pieces)
+        reading = asyncio.ensure_future(anext(pieces))
+        await asyncio.sleep(0.002)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        return (await life.service.info("wide")).vector_count
+
+    assert life(leave()) == 1024
