@@ -27,9 +27,9 @@ class Directory:
         return f"`{self.path}`"
 
     @property
-    def mirror(self) -> str:
-        """The name of the mirror's directory."""
-        return "mirror"
+    def suffix(self) -> str:
+        """What ends the names of the directories that belong to this place."""
+        return ""
 
     def connect(self) -> Any:
         """Open Chroma's client. It raises what it likes."""
@@ -61,10 +61,10 @@ class Server:
         return f"{self.url} (tenant `{self.tenant}`, database `{self.database}`)"
 
     @property
-    def mirror(self) -> str:
-        """The name of the mirror's directory: each server has its own."""
+    def suffix(self) -> str:
+        """What ends the names of the directories that belong to this place."""
         key = "\0".join((self.url, self.tenant, self.database))
-        return f"mirror-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+        return f"-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
     def _headers(self) -> dict[str, str]:
         # Chroma's cloud reads the second, servers behind a proxy the first.

@@ -60,7 +60,8 @@ class VectorizeService:
         self._store = CareStore(state_dir, self._server)
         self._state_dir = state_dir
         delay = seconds(self._settings.simulate_delay)
-        self._mutations = Mutations(self._store, state_dir / "pending", delay)
+        pending = f"pending{self._server.suffix}" if self._server else "pending"
+        self._mutations = Mutations(self._store, state_dir / pending, delay)
         self._listings = Listings(self._store, state_dir / "lists")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="vectorize-write")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="vectorize-read")
@@ -177,7 +178,10 @@ class VectorizeService:
         return await self._change(self._migrate, name, to)
 
     def _migrate(self, name: str, to: Literal["server", "local"]) -> Migrated:
+        # What waits would find its index gone.
+        self._mutations.settle(early=True)
         with closing(CareStore(self._state_dir)) as local:
+            Mutations(local, self._state_dir / "pending", 0).settle()
             source, target = (local, self._store) if to == "server" else (self._store, local)
             return source.move_to(target, name)
 

@@ -65,7 +65,7 @@ class VectorStore:
 
     def __init__(self, directory: Path, server: Server | None = None) -> None:
         self._place: Place = server or Directory(directory / "chroma")
-        self._mirror_directory = directory / self._place.mirror
+        self._mirror_directory = directory / f"mirror{self._place.suffix}"
         self._lock = threading.RLock()
         self._chroma_or_none: Chroma | None = None
         self._mirror_or_none: Mirror | None = None
