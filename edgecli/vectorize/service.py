@@ -137,6 +137,7 @@ class VectorizeService:
         """Delete an index and all vectors in it, and tell `on_delete`. Raises NotFoundError."""
         uid = await self.uid(name)
         await self._change(self._store.drop, name)
+        await self._read(self._listings.forget, uid)
         if self.on_delete is not None:
             await self.on_delete(uid)
 

@@ -25,7 +25,7 @@ from edgecli.space import full_disk
 from edgecli.state import now
 from edgecli.vectorize import limits, rebuild, recovery, scoring
 from edgecli.vectorize.batches import Batch
-from edgecli.vectorize.chroma import Chroma
+from edgecli.vectorize.chroma import ABSENT, Chroma, damaged, state_mark
 from edgecli.vectorize.chroma_reader import Reading, read_apart, readings
 from edgecli.vectorize.filters import Filter
 from edgecli.vectorize.mirror import Mirror
@@ -126,6 +126,8 @@ class VectorStore:
         try:
             if isinstance(self._place, Directory):
                 rebuild.finish(self._place.path)
+                if state_mark(self._place.path) == ABSENT and any(self._damaged_mirror.glob("*.f32")):
+                    raise damaged(self._place, "its database is gone, and the copy cannot be read")
                 recovery.bring_up_to_date(mirror, self._chroma, self._place.path, self._readings)
         except BaseException:
             mirror.close()

@@ -131,6 +131,19 @@ def test_where_both_are_damaged_nothing_is_thrown_away(kept: Life) -> None:
     kept.service = kept.open()
 
 
+def test_a_lost_chroma_beside_a_damaged_copy_is_no_empty_project(kept: Life) -> None:
+    kept(kept.service.close())
+    shutil.rmtree(kept.directory / "chroma")
+    cut(kept.directory / "mirror" / "mirror.db")
+    kept.service = kept.open()
+    for call in (kept.service.list, lambda: kept.service.create("new", 2, "cosine")):
+        with pytest.raises(StateError, match="its database is gone"):
+            kept(call())
+    with pytest.raises(StateError, match="no whole copy"):
+        kept(kept.service.verify(None, repair=True))
+    assert list((kept.directory / "mirror-damaged").glob("*.f32"))
+
+
 def test_a_chroma_whose_files_only_look_newer_is_whole(kept: Life) -> None:
     kept(kept.service.close())
     shutil.copytree(kept.directory / "chroma", kept.directory / "copy", copy_function=shutil.copyfile)
