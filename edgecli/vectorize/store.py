@@ -72,7 +72,6 @@ class VectorStore:
         self._snapshots: dict[str, Snapshot] = {}
         self._looked = -math.inf
         """When the server was last asked for what others have written, by the monotonic clock."""
-        self._idle = threading.Condition(self._lock)
         self._writer: int | None = None
         """The thread that is writing, now and then without the lock."""
 
@@ -94,22 +93,21 @@ class VectorStore:
 
     @contextmanager
     def _writing(self) -> Generator[None]:
-        """Let a block give up the lock between the steps of a write: others see what was before it."""
+        """Let a block give up the lock between the steps of a write: until its end others leave the mirror open.
+
+        Opening it finishes what was left undone, which must not be what this thread is doing.
+        """
         self._writer = threading.get_ident()
         try:
             yield
         finally:
-            with self._lock:
-                self._writer = None
-                self._idle.notify_all()
+            self._writer = None
 
     @property
     def _others_write(self) -> bool:
         return self._writer not in {None, threading.get_ident()}
 
     def _mirror(self) -> Mirror:
-        # Opening it finishes what was left undone, which must not be what another thread is doing.
-        self._idle.wait_for(lambda: self._mirror_or_none is not None or not self._others_write)
         if self._mirror_or_none is None:
             try:
                 self._mirror_or_none = self._open_mirror()
@@ -164,7 +162,7 @@ class VectorStore:
         with self._lock:
             self._snapshots.clear()
             self._looked = -math.inf
-            if self._mirror_or_none is not None:
+            if self._mirror_or_none is not None and not self._others_write:
                 self._mirror_or_none.close()
                 self._mirror_or_none = None
 
@@ -191,7 +189,8 @@ class VectorStore:
                 code="vector_store",
             ) from error
         except (sqlite3.DatabaseError, DamagedMirrorError) as error:
-            self._set_mirror_aside()
+            if not self._others_write:
+                self._set_mirror_aside()
             raise StateError(
                 f"The copy of the vectors in `{self._mirror_directory}` is damaged: {error}.",
                 hint="Run the command again: the copy is made again from Chroma.",
@@ -288,6 +287,9 @@ class VectorStore:
         def plan(mirror: Mirror, uid: str) -> _Change:
             known = list(mirror.slots_of(uid, ids))
 
+            def apart(chroma: Chroma) -> None:
+                chroma.delete(uid, known)
+
             def apply(mirror: Mirror, mutation: str, mark: str) -> None:
                 slots = mirror.erase(uid, known, mutation=mutation, mark=mark)
                 if uid in self._snapshots:
@@ -295,7 +297,7 @@ class VectorStore:
                 if mirror.pack(uid):
                     self._snapshots.pop(uid, None)
 
-            return _Change(known, lambda chroma: chroma.delete(uid, known), apply)
+            return _Change(known, apart, apply)
 
         return self._mutate(name, plan, mutation)
 
