@@ -350,9 +350,14 @@ class VectorStore:
         namespace: str | None,
         criterion: Filter | None,
     ) -> list[Hit]:
-        """Return the `count` best rows, best first, ties in the order of insertion."""
+        """Return the `count` best rows, best first, ties in the order of insertion.
+
+        Raises UsageError for a query that is not as wide as the index, NotFoundError.
+        """
         with self._guarded() as mirror:
             record = named(mirror, name)
+            if len(query) != record.dimensions:
+                raise limits.wrong_query_width(record.dimensions, len(query))
             snapshot = self._snapshots.get(record.uid)
             if snapshot is None:
                 snapshot = self._snapshots[record.uid] = Snapshot(mirror, record.uid)

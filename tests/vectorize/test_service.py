@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from edgecli.config.settings import Settings
 from edgecli.errors import EdgeError, NotFoundError, UsageError
 from edgecli.vectorize.schema import QueryRequest
+from edgecli.vectorize.store import VectorStore
 from tests.vectorize.conftest import Life
 
 METADATA: dict[str, Any] = {
@@ -241,3 +243,12 @@ def test_an_export_whose_reader_goes_away_ends(life: Life) -> None:
         return (await life.service.info("wide")).vector_count
 
     assert life(leave()) == 1024
+
+
+def test_a_query_meets_an_index_that_another_of_its_name_has_replaced(tmp_path: Path) -> None:
+    store = VectorStore(tmp_path)
+    store.create("wide", 3, "cosine", "")
+    query = np.ones(2, np.float32)
+    with pytest.raises(UsageError, match="expected 3 dimensions, and got 2"):
+        store.search("wide", query, 1, namespace=None, criterion=None)
+    store.close()
