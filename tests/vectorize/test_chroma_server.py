@@ -16,6 +16,7 @@ import pytest
 
 from edgecli.config.settings import Settings
 from edgecli.errors import ConfigError, EdgeError, NotFoundError, UpstreamError, UsageError
+from edgecli.vectorize.chroma import Chroma
 from edgecli.vectorize.schema import QueryRequest
 from tests.vectorize.conftest import Life, place_on
 
@@ -62,6 +63,28 @@ def test_what_another_edgecli_writes_shows_within_a_second(life: Life, other: Li
     other(other.service.delete("shared"))
     with pytest.raises(NotFoundError):
         life(life.service.upsert("shared", ROWS[:1]))
+
+
+def test_a_write_whose_note_another_has_written_over_shows_all_the_same(
+    life: Life, other: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life(life.service.create("shared", 2, "euclidean"))
+    life(life.service.upsert("shared", ROWS[:1]))
+    assert ids(other) == ["v0"]
+    find: Any = vars(Chroma)["_find"]
+
+    def meanwhile(chroma: Chroma, uid: str) -> Any:
+        found = find(chroma, uid)
+        monkeypatch.setattr(Chroma, "_find", find)
+        other(other.service.upsert("shared", ROWS[1:2]))
+        return found
+
+    monkeypatch.setattr(Chroma, "_find", meanwhile)
+    life(life.service.upsert("shared", ROWS[2:3]))
+    deadline = time.monotonic() + 30
+    while not ids(life) == ids(other) == ["v0", "v1", "v2"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def error_of(life: Life, **values: str) -> EdgeError:
