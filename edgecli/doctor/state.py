@@ -169,12 +169,13 @@ def vectors_on_server(settings: VectorizeSettings) -> Check:
     from edgecli.vectorize.places import configured_server
 
     server = configured_server(settings)
-    data: dict[str, object] = {"url": settings.url, "tenant": settings.tenant, "database": settings.database}
+    data: dict[str, object] = {"tenant": settings.tenant, "database": settings.database}
     try:
         if server is not None:
             server.check()
     except EdgeError as error:
         return _check("vector indexes", Status.FAIL, error.message, error.hint, essential=True, data=data)
+    data["url"] = settings.url
     return _check("vector indexes", Status.OK, f"on {server}", essential=True, data=data)
 
 

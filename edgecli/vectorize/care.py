@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 import orjson
@@ -218,6 +219,10 @@ class CareStore(VectorStore):
                 hint="Run `chroma vacuum --path DIRECTORY` where the server runs.",
                 code="compact_on_server",
             )
+        with self._writing():
+            return self._compact(self._place.path, name)
+
+    def _compact(self, directory: Path, name: str) -> Compacted:
         with self._guarded() as mirror:
             record = named(mirror, name)
             before = self._bytes()
@@ -229,12 +234,12 @@ class CareStore(VectorStore):
             draft.publish()
         with self._lock, self._careful():
             self._close_chroma()
-            shrink(self._place.path)
+            shrink(directory)
             mirror = self._mirror()
             mirror.pack(record.uid, wholly=True)
             mirror.shrink()
             self._snapshots.pop(record.uid, None)
-            mirror.settle(state_mark(self._place.path))
+            mirror.settle(state_mark(directory))
             return Compacted(vectors=mirror.progress(record.uid).count, bytes_before=before, bytes_after=self._bytes())
 
     def _bytes(self) -> int:
@@ -294,19 +299,20 @@ class CareStore(VectorStore):
 
         Raises EdgeError, code `index_exists`, if another index has the name.
         """
-        with self._guarded(fresh=True) as mirror:
-            for each in mirror.records():
-                if each.uid == record.uid:
-                    _check_same(mirror, record, read)
-                    return
-                if each.name == record.name:
-                    raise limits.duplicate_name(record.name)
-            mirror.begin(record.uid, [], None)
-            draft = self._chroma().draft(record)
-        with self._careful():
-            self._fill(draft, record.uid, read)
-            draft.publish(mutation, processed_on)
-        self._forget()
+        with self._writing():
+            with self._guarded(fresh=True) as mirror:
+                for each in mirror.records():
+                    if each.uid == record.uid:
+                        _check_same(mirror, record, read)
+                        return
+                    if each.name == record.name:
+                        raise limits.duplicate_name(record.name)
+                mirror.begin(record.uid, [], None)
+                draft = self._chroma().draft(record)
+            with self._careful():
+                self._fill(draft, record.uid, read)
+                draft.publish(mutation, processed_on)
+            self._forget()
         with self._guarded(fresh=True) as mirror:
             mirror.resume(record.uid, mutation, processed_on)
 

@@ -15,8 +15,9 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import time
 import zlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -42,6 +43,10 @@ _SPACES = {"cosine": "l2", "euclidean": "l2", "dot-product": "ip"}
 # Nothing is searched in this graph, so it is built as cheaply as Chroma can: a third of the work of (40, 12).
 _GRAPH = {"ef_construction": 4, "max_neighbors": 4}
 _READ_ROWS = 5000
+_RECENT = 8
+"""So many mutations are noted: two processes that note theirs at once write one over the other."""
+_TRIES = 3
+_TRY_SECONDS = 0.05
 _PART_BYTES = 16 << 20
 """Of one request to Chroma; its server takes 40 MB."""
 
@@ -88,6 +93,8 @@ class Chroma:
         self._place = place
         self._folder = place.path if isinstance(place, Directory) else None
         self._collections: dict[str, Any] = {}
+        self._noted: dict[str, str] = {}
+        """The last mutation of each index that this process has told others of."""
         with self._errors("open"):
             self._client: Any = place.connect()
             self._max_rows = int(self._client.get_max_batch_size())
@@ -117,14 +124,23 @@ class Chroma:
     def note(self, uid: str, mutation: str | None) -> str:
         """Tell others that this mutation is through, and return the mark. On a directory there are no others."""
         if self._folder is None:
-            self._modify(uid, {_MUTATION: _with_time(mutation)})
+            self._noted[uid] = mutation or ""
+            self._modify(uid, lambda last: {_MUTATION: " ".join([_with_time(mutation), *_recent(last)])})
         return self.mark()
 
-    def _modify(self, uid: str, facts: dict[str, Any]) -> None:
+    def note_again(self, uid: str) -> str:
+        """Tell others of this process's last mutation if one of them has written over it, and return the mark."""
+        own = self._noted.get(uid)
+        if own is not None and own not in _recent(_mutation_of(self._collection(uid))):
+            self._modify(uid, lambda last: {_MUTATION: " ".join([*last.split(" ")[:2], own, *_recent(last)[1:]])})
+        return self.mark()
+
+    def _modify(self, uid: str, facts: Callable[[str], dict[str, Any]]) -> None:
+        """Change facts of an index; what is written is made of its last mutation."""
         with self._errors("write"):
             found = self._find(uid)
             unchanged = _mutation_of(found) == _mutation_of(self._collection(uid))
-            found.modify(metadata=found.metadata | facts)
+            found.modify(metadata=found.metadata | facts(_mutation_of(found)))
         if unchanged:
             self._collections[uid] = found
         # Otherwise another process has written too, and the mark goes on to say so.
@@ -164,7 +180,7 @@ class Chroma:
 
     def change(self, record: IndexRecord) -> None:
         """Replace the facts of an index."""
-        self._modify(record.uid, {_RECORD: record.to_json()})
+        self._modify(record.uid, lambda _: {_RECORD: record.to_json()})
 
     def drop(self, uid: str) -> None:
         """Delete the collections of an index, if any are there."""
@@ -229,9 +245,16 @@ class Chroma:
 
     def read(self, uid: str, ids: Sequence[str]) -> Batch:
         """Return the rows with these ids; unknown ones are left out."""
+        return self._get(self._collection(uid), ids=list(ids))
+
+    def _get(self, collection: Any, **asked: Any) -> Batch:
         with self._errors("read"):
-            found = self._collection(uid).get(ids=list(ids), include=["embeddings", "metadatas"])
-            return _batch(found)
+            for _ in range(_TRIES if self._folder is None else 0):
+                # The server finds an id and then not its values, where another process deletes it in between.
+                with contextlib.suppress(Exception):
+                    return _batch(collection.get(include=["embeddings", "metadatas"], **asked))
+                time.sleep(_TRY_SECONDS)
+            return _batch(collection.get(include=["embeddings", "metadatas"], **asked))
 
     def read_all(self, uid: str) -> Iterator[Batch]:
         """Yield all rows in the order of their insertion."""
@@ -240,9 +263,7 @@ class Chroma:
     def _read_all(self, collection: Any) -> Iterator[Batch]:
         offset = 0
         while True:
-            with self._errors("read"):
-                found = collection.get(limit=_READ_ROWS, offset=offset, include=["embeddings", "metadatas"])
-                batch = _batch(found)
+            batch = self._get(collection, limit=_READ_ROWS, offset=offset)
             if not batch.ids:
                 return
             yield batch
@@ -353,6 +374,12 @@ def _generation_of(collection: Any) -> int:
 
 def _mutation_of(collection: Any) -> str:
     return str(collection.metadata.get(_MUTATION, ""))
+
+
+def _recent(noted: str) -> list[str]:
+    """Return the last mutations of an index, the newest first, by what was noted: it, its time, those before it."""
+    newest, *rest = noted.split(" ")
+    return [newest, *rest[1:]][:_RECENT]
 
 
 def _with_time(mutation: str | None, processed_on: str | None = None) -> str:

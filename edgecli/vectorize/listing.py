@@ -10,6 +10,7 @@ import base64
 import os
 import re
 import time
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -63,13 +64,18 @@ class Listings:
             raise _wrong(f'The cursor belongs to another index than "{name}".')
         return self._read(cursor, count)
 
+    def forget(self, uid: str) -> None:
+        """Delete the lists of an index that was deleted."""
+        for path in self._directory.glob(f"{uid}.*"):
+            path.unlink(missing_ok=True)
+
     def _path(self, cursor: _Cursor) -> Path:
         return self._directory / f"{cursor.uid}.{cursor.token}.ids"
 
     def _first(self, count: int, record: IndexRecord, progress: Progress, ids: Iterator[str]) -> VectorPage:
         if progress.count <= count:
             return _page(list(ids), progress.count)
-        cursor = _Cursor(record.uid, progress.mutation or "0", 0, progress.count)
+        cursor = _Cursor(record.uid, progress.mutation or str(uuid.uuid4()), 0, progress.count)
         self._sweep()
         self._write(self._path(cursor), ids)
         return self._read(cursor, count)

@@ -427,7 +427,15 @@ class Mirror:
         return True
 
     def shrink(self) -> None:
-        """Give back the disk space of what was deleted."""
+        """Give back the disk space of what was deleted, and of what a crash has left."""
+        kept = {
+            file(uid, self._place(uid).packed).path
+            for uid in self._records
+            for file in (self._values_file, self._codes_file)
+        }
+        for path in self._directory.iterdir():
+            if path.suffix in {".f32", ".i8", ".frozen"} and path not in kept:
+                path.unlink()
         self._db.execute("VACUUM")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

@@ -31,9 +31,9 @@ class Mutations:
         """Tell whether a mutation that was delayed is to be applied now."""
         return self._pending.is_due()
 
-    def settle(self) -> None:
-        """Apply the mutations that are due."""
-        for mutation in self._pending.take_due():
+    def settle(self, *, early: bool = False) -> None:
+        """Apply the mutations that are due, or all of them."""
+        for mutation in self._pending.take(early=early):
             record = next((each for each in self._store.records() if each.uid == mutation.uid), None)
             if record is not None:  # what waits for an index that was deleted goes with it
                 self._apply(record, mutation)

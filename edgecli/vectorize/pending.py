@@ -103,15 +103,16 @@ class Pending:
         # A mutation of the future is one of a clock that was wrong.
         return not 0 <= time.time() - first.written < self._delay
 
-    def take_due(self) -> Iterator[Mutation]:
-        """Yield the mutations that have waited long enough; each is forgotten when the next one is asked for."""
-        while self.is_due():
+    def take(self, *, early: bool = False) -> Iterator[Mutation]:
+        """Yield the mutations that have waited long enough, or all; each is forgotten when the next is asked for."""
+        while self._waiting and (early or self.is_due()):
             path = self._path(self._waiting[0].number)
-            with path.open("rb") as file:
-                header = _header(path, file.readline())
-                values = file.read()
-            yield _mutation(header, _batch(path, header, values), tuple(header["ids"]))
-            path.unlink()
+            if path.exists():  # a damaged one may have been deleted, as its error says
+                with path.open("rb") as file:
+                    header = _header(path, file.readline())
+                    values = file.read()
+                yield _mutation(header, _batch(path, header, values), tuple(header["ids"]))
+                path.unlink()
             self._waiting.popleft()
 
     def of_index(self, uid: str) -> Iterator[Mutation]:

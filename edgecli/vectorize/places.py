@@ -27,9 +27,9 @@ class Directory:
         return f"`{self.path}`"
 
     @property
-    def mirror(self) -> str:
-        """The name of the mirror's directory."""
-        return "mirror"
+    def suffix(self) -> str:
+        """What ends the names of the directories that belong to this place."""
+        return ""
 
     def connect(self) -> Any:
         """Open Chroma's client. It raises what it likes."""
@@ -61,10 +61,10 @@ class Server:
         return f"{self.url} (tenant `{self.tenant}`, database `{self.database}`)"
 
     @property
-    def mirror(self) -> str:
-        """The name of the mirror's directory: each server has its own."""
+    def suffix(self) -> str:
+        """What ends the names of the directories that belong to this place."""
         key = "\0".join((self.url, self.tenant, self.database))
-        return f"mirror-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+        return f"-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
     def _headers(self) -> dict[str, str]:
         # Chroma's cloud reads the second, servers behind a proxy the first.
@@ -91,6 +91,7 @@ class Server:
         import httpx2
 
         tenant = f"tenants/{self.tenant}"
+        self._check_secrets()
         try:
             with httpx2.Client(headers=self._headers(), timeout=_SECONDS) as client:
                 for path in ("version", tenant, f"{tenant}/databases/{self.database}"):
@@ -105,6 +106,21 @@ class Server:
                         raise self._answered(f"status {answer.status_code}: {answer.text[:200]}")
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise self._unreachable(error) from error
+
+    def _check_secrets(self) -> None:
+        # The HTTP libraries show what they cannot send, or encode.
+        if "@" in self.url:
+            raise ConfigError(
+                "The `url` in [edgecli.vectorize] holds a user name or a password.",
+                hint="Take it out; a token comes from EDGECLI_VECTORIZE_TOKEN, in the environment or in .dev.vars.",
+                code="chroma_url",
+            )
+        if not (self.token.isascii() and self.token.isprintable()) or " " in self.token:
+            raise ConfigError(
+                "The token for the Chroma server holds a character that no token has.",
+                hint="Set EDGECLI_VECTORIZE_TOKEN to printable ASCII without spaces.",
+                code="chroma_token",
+            )
 
     def _unreachable(self, error: BaseException) -> EdgeError:
         return UpstreamError(
@@ -167,4 +183,4 @@ def configured_server(settings: VectorizeSettings) -> Server | None:
     """Return the server that the settings name, None if the indexes are in the project."""
     if not settings.url:
         return None
-    return Server(settings.url.rstrip("/"), settings.token, settings.tenant, settings.database)
+    return Server(settings.url.rstrip("/"), settings.token.strip(), settings.tenant, settings.database)

@@ -63,8 +63,6 @@ def _query_vector(store: VectorStore, record: IndexRecord, request: QueryRequest
         return found[0][1]
     with np.errstate(over="ignore"):
         query = np.asarray(request.vector, np.float64).astype(np.float32)
-    if len(query) != record.dimensions:
-        raise limits.wrong_query_width(record.dimensions, len(query))
     if not np.isfinite(query).all():
         raise limits.malformed_body("vector: NaN, infinity, or more than float32 can hold")
     return query

@@ -86,9 +86,11 @@ def follow(mirror: Mirror, chroma: Chroma) -> set[str]:
     changed = {uid for uid in seen.keys() | found.keys() if seen.get(uid) != found.get(uid)}
     _take_over(mirror, chroma, records, changed)
     for uid in changed & found.keys():
-        mutation, _, processed_on = found[uid].partition(" ")
+        mutation, processed_on, *_ = *found[uid].split(" "), ""
         mirror.resume(uid, mutation or None, processed_on or None)
     changed |= _read_again(mirror, chroma, records, intents)
+    for uid in changed & records.keys():
+        mark = chroma.note_again(uid)
     for intent in intents:
         if intent.uid in records and intent.mutation is not None:
             mark = chroma.note(intent.uid, intent.mutation)

@@ -77,6 +77,10 @@ class Vector(Wire):
     namespace: str | None = None
     metadata: dict[str, Any] | None = None
 
+    def to_wire(self) -> dict[str, Any]:
+        """Return the vector without a copy of its values: there may be millions of numbers in an answer."""
+        return {key: value for key, value in vars(self).items() if value is not None}
+
 
 class MutationResult(Wire):
     """The receipt of a write; `messages` say what of it was left out."""

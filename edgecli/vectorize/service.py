@@ -11,7 +11,7 @@ import asyncio
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -60,7 +60,8 @@ class VectorizeService:
         self._store = CareStore(state_dir, self._server)
         self._state_dir = state_dir
         delay = seconds(self._settings.simulate_delay)
-        self._mutations = Mutations(self._store, state_dir / "pending", delay)
+        pending = f"pending{self._server.suffix}" if self._server else "pending"
+        self._mutations = Mutations(self._store, state_dir / pending, delay)
         self._listings = Listings(self._store, state_dir / "lists")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="vectorize-write")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="vectorize-read")
@@ -136,6 +137,7 @@ class VectorizeService:
         """Delete an index and all vectors in it, and tell `on_delete`. Raises NotFoundError."""
         uid = await self.uid(name)
         await self._change(self._store.drop, name)
+        await self._read(self._listings.forget, uid)
         if self.on_delete is not None:
             await self.on_delete(uid)
 
@@ -159,7 +161,9 @@ class VectorizeService:
             while piece := await self._read(_next, lines):
                 yield piece
         finally:
-            lines.close()
+            # In the thread that may be reading the next piece for a caller who has gone.
+            with suppress(RuntimeError):  # it has been shut down, and `lines` with it
+                self._reader.submit(lines.close)
 
     async def migrate(self, name: str, to: Literal["server", "local"]) -> Migrated:
         """Move an index to the configured Chroma server, or from there into the project.
@@ -175,7 +179,10 @@ class VectorizeService:
         return await self._change(self._migrate, name, to)
 
     def _migrate(self, name: str, to: Literal["server", "local"]) -> Migrated:
+        # What waits would find its index gone.
+        self._mutations.settle(early=True)
         with closing(CareStore(self._state_dir)) as local:
+            Mutations(local, self._state_dir / "pending", 0).settle()
             source, target = (local, self._store) if to == "server" else (self._store, local)
             return source.move_to(target, name)
 
@@ -220,15 +227,18 @@ class VectorizeService:
 
     async def get_by_ids(self, name: str, ids: Sequence[str]) -> list[Vector]:
         """Return the stored vectors with these ids, in the order asked; others are left out."""
-        found = await self._read(self._store.rows, name, ids)
+        return await self._read(self._vectors, name, ids)
+
+    def _vectors(self, name: str, ids: Sequence[str]) -> list[Vector]:
+        # To check what was checked when it was written would take longer than to read it.
         return [
-            Vector(
+            Vector.model_construct(
                 id=row.id,
                 values=values.tolist(),
                 namespace=row.namespace,
                 metadata=orjson.loads(row.metadata) if row.metadata else None,
             )
-            for row, values in found
+            for row, values in self._store.rows(name, ids)
         ]
 
     async def get_metadata(self, name: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:

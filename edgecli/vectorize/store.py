@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from edgecli.space import full_disk
 from edgecli.state import now
 from edgecli.vectorize import limits, rebuild, recovery, scoring
 from edgecli.vectorize.batches import Batch
-from edgecli.vectorize.chroma import Chroma
+from edgecli.vectorize.chroma import ABSENT, Chroma, damaged, state_mark
 from edgecli.vectorize.chroma_reader import Reading, read_apart, readings
 from edgecli.vectorize.filters import Filter
 from edgecli.vectorize.mirror import Mirror
@@ -52,19 +52,28 @@ class Hit:
     values: NDArray[np.float32]
 
 
+class _Change(NamedTuple):
+    """What a write does: to the rows of these ids, apart from the reads, and then to the mirror."""
+
+    ids: Sequence[str]
+    apart: Callable[[Chroma], None]
+    apply: Callable[[Mirror, str, str], None]
+
+
 class VectorStore:
     """The indexes below one directory, which this process owns."""
 
     def __init__(self, directory: Path, server: Server | None = None) -> None:
         self._place: Place = server or Directory(directory / "chroma")
-        self._mirror_directory = directory / self._place.mirror
+        self._mirror_directory = directory / f"mirror{self._place.suffix}"
         self._lock = threading.RLock()
         self._chroma_or_none: Chroma | None = None
         self._mirror_or_none: Mirror | None = None
         self._snapshots: dict[str, Snapshot] = {}
         self._looked = -math.inf
         """When the server was last asked for what others have written, by the monotonic clock."""
-        self._writing = False
+        self._writer: int | None = None
+        """The thread that is writing, now and then without the lock."""
 
     # Opening, and what to do when a part is damaged or behind.
 
@@ -81,6 +90,22 @@ class VectorStore:
         if self._chroma_or_none is not None:
             self._chroma_or_none.close()
             self._chroma_or_none = None
+
+    @contextmanager
+    def _writing(self) -> Generator[None]:
+        """Let a block give up the lock between the steps of a write: until its end others leave the mirror open.
+
+        Opening it finishes what was left undone, which must not be what this thread is doing.
+        """
+        self._writer = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._writer = None
+
+    @property
+    def _others_write(self) -> bool:
+        return self._writer not in {None, threading.get_ident()}
 
     def _mirror(self) -> Mirror:
         if self._mirror_or_none is None:
@@ -99,6 +124,8 @@ class VectorStore:
         try:
             if isinstance(self._place, Directory):
                 rebuild.finish(self._place.path)
+                if state_mark(self._place.path) == ABSENT and any(self._damaged_mirror.glob("*.f32")):
+                    raise damaged(self._place, "its database is gone, and the copy cannot be read")
                 recovery.bring_up_to_date(mirror, self._chroma, self._place.path, self._readings)
         except BaseException:
             mirror.close()
@@ -113,7 +140,7 @@ class VectorStore:
 
     def _look(self, mirror: Mirror, *, fresh: bool) -> None:
         """See what others have written to the server: before each write, and for reads once a second."""
-        if self._writing:
+        if self._others_write:
             return
         if isinstance(self._place, Server) and (fresh or time.monotonic() - self._looked >= _LOOK_SECONDS):
             for uid in recovery.follow(mirror, self._chroma()):
@@ -135,7 +162,7 @@ class VectorStore:
         with self._lock:
             self._snapshots.clear()
             self._looked = -math.inf
-            if self._mirror_or_none is not None:
+            if self._mirror_or_none is not None and not self._others_write:
                 self._mirror_or_none.close()
                 self._mirror_or_none = None
 
@@ -162,7 +189,8 @@ class VectorStore:
                 code="vector_store",
             ) from error
         except (sqlite3.DatabaseError, DamagedMirrorError) as error:
-            self._set_mirror_aside()
+            if not self._others_write:
+                self._set_mirror_aside()
             raise StateError(
                 f"The copy of the vectors in `{self._mirror_directory}` is damaged: {error}.",
                 hint="Run the command again: the copy is made again from Chroma.",
@@ -230,64 +258,63 @@ class VectorStore:
 
         An id that is stored or comes twice: with `replace` the last row wins, else the first.
         """
-        batch = batch.without_duplicates(last_wins=replace)
-        with self._guarded(fresh=True) as mirror:
-            uid = named(mirror, name).uid
+        single = batch.without_duplicates(last_wins=replace)
+
+        def plan(mirror: Mirror, uid: str) -> _Change:
+            rows = single
             if not replace:
-                known = mirror.slots_of(uid, batch.ids)
-                batch = batch.take([place for place, each in enumerate(batch.ids) if each not in known])
-            batch.ordinals = [mirror.progress(uid).ordinal + 1] * len(batch)
+                known = mirror.slots_of(uid, rows.ids)
+                rows = rows.take([place for place, each in enumerate(rows.ids) if each not in known])
+            rows.ordinals = [mirror.progress(uid).ordinal + 1] * len(rows)
+            staged = mirror.stage(uid, rows)
 
-            staged = mirror.stage(uid, batch)
+            def apart(chroma: Chroma) -> None:
+                chroma.upsert(uid, rows)
+                staged.put()
 
-        def change(chroma: Chroma) -> None:
-            chroma.upsert(uid, batch)
-            staged.put()
+            def apply(mirror: Mirror, mutation: str, mark: str) -> None:
+                slots = mirror.write(uid, rows, mutation=mutation, mark=mark, staged=staged)
+                if uid in self._snapshots:
+                    self._snapshots[uid].wrote(slots, rows)
 
-        def apply(mirror: Mirror, mutation: str, mark: str) -> None:
-            slots = mirror.write(uid, batch, mutation=mutation, mark=mark, staged=staged)
-            if uid in self._snapshots:
-                self._snapshots[uid].wrote(slots, batch)
+            return _Change(rows.ids, apart, apply)
 
-        return self._mutate(uid, batch.ids, change, apply, mutation)
+        return self._mutate(name, plan, mutation)
 
     def erase(self, name: str, ids: Iterable[str], *, mutation: str | None = None) -> str:
         """Delete rows and return the mutation's id when that is durable; unknown ids are ignored."""
-        with self._guarded(fresh=True) as mirror:
-            uid = named(mirror, name).uid
+
+        def plan(mirror: Mirror, uid: str) -> _Change:
             known = list(mirror.slots_of(uid, ids))
 
-        def apply(mirror: Mirror, mutation: str, mark: str) -> None:
-            slots = mirror.erase(uid, known, mutation=mutation, mark=mark)
-            if uid in self._snapshots:
-                self._snapshots[uid].erased(slots)
-            if mirror.pack(uid):
-                self._snapshots.pop(uid, None)
+            def apart(chroma: Chroma) -> None:
+                chroma.delete(uid, known)
 
-        return self._mutate(uid, known, lambda chroma: chroma.delete(uid, known), apply, mutation)
+            def apply(mirror: Mirror, mutation: str, mark: str) -> None:
+                slots = mirror.erase(uid, known, mutation=mutation, mark=mark)
+                if uid in self._snapshots:
+                    self._snapshots[uid].erased(slots)
+                if mirror.pack(uid):
+                    self._snapshots.pop(uid, None)
 
-    def _mutate(
-        self,
-        uid: str,
-        ids: Sequence[str],
-        change: Callable[[Chroma], None],
-        apply: Callable[[Mirror, str, str], None],
-        mutation: str | None,
-    ) -> str:
+            return _Change(known, apart, apply)
+
+        return self._mutate(name, plan, mutation)
+
+    def _mutate(self, name: str, plan: Callable[[Mirror, str], _Change], mutation: str | None) -> str:
         mutation = mutation or str(uuid.uuid4())
-        with self._guarded() as mirror:
-            mirror.begin(uid, ids, mutation)
-            chroma = self._chroma()
-            self._writing = True
-        try:
+        with self._writing():
+            with self._guarded(fresh=True) as mirror:
+                uid = named(mirror, name).uid
+                change = plan(mirror, uid)
+                mirror.begin(uid, change.ids, mutation)
+                chroma = self._chroma()
             with self._careful():
-                if ids:
-                    change(chroma)
+                if change.ids:
+                    change.apart(chroma)
                 mark = chroma.note(uid, mutation)
             with self._lock, self._careful():
-                apply(self._mirror(), mutation, mark)
-        finally:
-            self._writing = False
+                change.apply(self._mirror(), mutation, mark)
         return mutation
 
     def ids(self, name: str, take: Callable[[IndexRecord, Progress, Iterator[str]], T]) -> T:
@@ -323,9 +350,14 @@ class VectorStore:
         namespace: str | None,
         criterion: Filter | None,
     ) -> list[Hit]:
-        """Return the `count` best rows, best first, ties in the order of insertion."""
+        """Return the `count` best rows, best first, ties in the order of insertion.
+
+        Raises UsageError for a query that is not as wide as the index, NotFoundError.
+        """
         with self._guarded() as mirror:
             record = named(mirror, name)
+            if len(query) != record.dimensions:
+                raise limits.wrong_query_width(record.dimensions, len(query))
             snapshot = self._snapshots.get(record.uid)
             if snapshot is None:
                 snapshot = self._snapshots[record.uid] = Snapshot(mirror, record.uid)

@@ -131,6 +131,19 @@ def test_where_both_are_damaged_nothing_is_thrown_away(kept: Life) -> None:
     kept.service = kept.open()
 
 
+def test_a_lost_chroma_beside_a_damaged_copy_is_no_empty_project(kept: Life) -> None:
+    kept(kept.service.close())
+    shutil.rmtree(kept.directory / "chroma")
+    cut(kept.directory / "mirror" / "mirror.db")
+    kept.service = kept.open()
+    for call in (kept.service.list, lambda: kept.service.create("new", 2, "cosine")):
+        with pytest.raises(StateError, match="its database is gone"):
+            kept(call())
+    with pytest.raises(StateError, match="no whole copy"):
+        kept(kept.service.verify(None, repair=True))
+    assert list((kept.directory / "mirror-damaged").glob("*.f32"))
+
+
 def test_a_chroma_whose_files_only_look_newer_is_whole(kept: Life) -> None:
     kept(kept.service.close())
     shutil.copytree(kept.directory / "chroma", kept.directory / "copy", copy_function=shutil.copyfile)
@@ -195,8 +208,12 @@ def test_compact_gives_the_space_of_deleted_rows_back(kept: Life) -> None:
     kept(kept.service.upsert_arrays("dropped", ids, random, [{"text": "x" * 500}] * 4000))
     kept(kept.service.delete("dropped"))
     kept(kept.service.delete_by_ids("kept", ids))
+    left = [kept.directory / "mirror" / name for name in ("uid.3.f32", "uid.3.i8", "uid.frozen")]
+    for file in left:
+        file.touch()  # as a crash leaves them
     done = kept(kept.service.compact("kept"))
     assert done.vectors == COUNT - 1
+    assert not any(file.exists() for file in left)
     assert done.bytes_after < done.bytes_before / 4
     assert done.bytes_after == sum(one.stat().st_size for one in kept.directory.rglob("*") if one.is_file())
     for again in (lambda: kept.service, kept.reopen, lambda: kept.remove("mirror")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -13,7 +14,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from edgecli.config.settings import Settings
 from edgecli.errors import ConfigError, EdgeError, NotFoundError, UpstreamError, UsageError
+from edgecli.vectorize.chroma import Chroma
 from edgecli.vectorize.schema import QueryRequest
 from tests.vectorize.conftest import Life, place_on
 
@@ -60,6 +63,28 @@ def test_what_another_edgecli_writes_shows_within_a_second(life: Life, other: Li
     other(other.service.delete("shared"))
     with pytest.raises(NotFoundError):
         life(life.service.upsert("shared", ROWS[:1]))
+
+
+def test_a_write_whose_note_another_has_written_over_shows_all_the_same(
+    life: Life, other: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life(life.service.create("shared", 2, "euclidean"))
+    life(life.service.upsert("shared", ROWS[:1]))
+    assert ids(other) == ["v0"]
+    find: Any = vars(Chroma)["_find"]
+
+    def meanwhile(chroma: Chroma, uid: str) -> Any:
+        found = find(chroma, uid)
+        monkeypatch.setattr(Chroma, "_find", find)
+        other(other.service.upsert("shared", ROWS[1:2]))
+        return found
+
+    monkeypatch.setattr(Chroma, "_find", meanwhile)
+    life(life.service.upsert("shared", ROWS[2:3]))
+    deadline = time.monotonic() + 30
+    while not ids(life) == ids(other) == ["v0", "v1", "v2"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def error_of(life: Life, **values: str) -> EdgeError:
@@ -197,6 +222,25 @@ def test_an_index_moves_to_the_server_and_back(life: Life) -> None:
     life.place = {}
     life.reopen()
     assert seen() == before
+
+
+def test_what_waits_moves_with_its_index(life: Life) -> None:
+    place, life.place = life.place, {}
+    late = Settings()
+    late = replace(late, vectorize=replace(late.vectorize, simulate_delay="1h"))
+    life.reopen(late)
+    life(life.service.create("shared", 2, "euclidean"))
+    life(life.service.upsert("shared", ROWS[:2]))
+    life.place = place
+    life.reopen()  # what waits for a local index stays where it is
+    life.reopen(late)
+    life(life.service.migrate("shared", "server"))
+    assert ids(life) == ["v0", "v1"]
+    life(life.service.upsert("shared", ROWS[2:4]))
+    life(life.service.migrate("shared", "local"))
+    life.place = {}
+    life.reopen()
+    assert ids(life) == ["v0", "v1", "v2", "v3"]
 
 
 def test_an_index_does_not_move_onto_another_of_its_name(life: Life) -> None:

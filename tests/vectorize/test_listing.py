@@ -66,6 +66,7 @@ def test_a_cursor_of_another_index_is_refused(listed: Life) -> None:
     with pytest.raises(UsageError, match='belongs to another index than "other"'):
         listed(listed.service.list_vectors("other", 4, cursor))
     listed(listed.service.delete("listed"))
+    assert list((listed.directory / "lists").iterdir()) == []
     listed(listed.service.create("listed", 1, "cosine"))
     with pytest.raises(UsageError, match="another index"):
         listed(listed.service.list_vectors("listed", 4, cursor))

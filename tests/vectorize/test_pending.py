@@ -40,6 +40,10 @@ def stored(life: Life) -> dict[str, list[float]]:
     return {vector.id: vector.values for vector in life(life.service.get_by_ids("late", ["a", "b", "c"]))}
 
 
+def waiting(life: Life) -> list[Path]:
+    return sorted(life.directory.glob("pending*/*.mutation"))
+
+
 def test_writes_wait_and_are_applied_in_order(hours: Life) -> None:
     service = hours.service
     hours(service.upsert("late", rows(a=[1, 1], b=[1, 1])))
@@ -51,7 +55,7 @@ def test_writes_wait_and_are_applied_in_order(hours: Life) -> None:
     assert (before.vector_count, before.processed_up_to_mutation) == (0, None)
     hours.reopen(late("1h"))
     assert stored(hours) == {}
-    assert len(list((hours.directory / "pending").iterdir())) == 4
+    assert len(waiting(hours)) == 4
     hours.reopen(late("1ms"))
     time.sleep(0.002)
     info = hours(hours.service.info("late"))
@@ -61,7 +65,7 @@ def test_writes_wait_and_are_applied_in_order(hours: Life) -> None:
         "c": [2, 2],
         "b": [pytest.approx(0.1), 0],
     }
-    assert list((hours.directory / "pending").iterdir()) == []
+    assert waiting(hours) == []
     found = hours(hours.service.query("late", QueryRequest(vector=[2, 2], namespace="n", filter={"k": "c"})))
     assert [match.id for match in found.matches] == ["c"]
 
@@ -90,16 +94,15 @@ def test_a_write_is_checked_at_once(hours: Life) -> None:
         hours(hours.service.upsert("late", rows(a=[1])))
     with pytest.raises(NotFoundError):
         hours(hours.service.upsert("none", []))
-    assert not (hours.directory / "pending").exists()
+    assert waiting(hours) == []
 
 
 def test_a_file_that_was_half_written_or_applied_already_does_no_harm(hours: Life) -> None:
     hours(hours.service.insert("late", rows(a=[1, 1])))
     hours(hours.service.delete_by_ids("late", ["a"]))
-    pending = hours.directory / "pending"
-    first = pending / "000000000001.mutation"
+    first, _ = waiting(hours)
     kept = first.read_bytes()
-    (pending / "000000000003.new").write_bytes(kept[:50])
+    first.with_name("000000000003.new").write_bytes(kept[:50])
     hours.reopen()
     assert stored(hours) == {}
     # As after a crash between applying the first and deleting its file.
@@ -137,12 +140,26 @@ def test_metadata_indexes_wait_in_line(life: Life) -> None:
 
 def test_a_clock_that_was_ahead_holds_nothing_back(hours: Life) -> None:
     hours(hours.service.upsert("late", rows(a=[1, 1])))
-    (file,) = (hours.directory / "pending").iterdir()
+    (file,) = waiting(hours)
     line, _, values = file.read_bytes().partition(b"\n")
     header = json.loads(line) | {"written": time.time() + 1_000_000}
     file.write_bytes(json.dumps(header).encode() + b"\n" + values)
     hours.reopen(late("1h"))
     assert stored(hours) == {"a": [1, 1]}
+
+
+def test_a_damaged_write_holds_nothing_back_once_it_is_deleted(hours: Life) -> None:
+    hours(hours.service.upsert("late", rows(a=[1, 1])))
+    hours(hours.service.upsert("late", rows(b=[1, 1])))
+    service = hours.reopen(late("0s"))
+    first, _ = waiting(hours)
+    first.write_bytes(b"{")
+    with pytest.raises(StateError, match="damaged") as caught:
+        stored(hours)
+    assert "Delete the file" in (caught.value.hint or "")
+    first.unlink()
+    assert stored(hours) == {"b": [1, 1]}
+    hours(service.delete_by_ids("late", ["b"]))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgecli.vectorize.batches import batch_of_rows
+from edgecli.errors import StateError
+from edgecli.vectorize.batches import Batch, batch_of_rows
 from edgecli.vectorize.chroma import Chroma
 from edgecli.vectorize.codes import encode
 from edgecli.vectorize.mirror import Mirror
@@ -211,3 +214,35 @@ def test_rows_that_were_staged_for_an_older_mirror_are_written_again(tmp_path: P
     assert mirror.values("uid").tolist() == [[5, 6], [1, 2], [3, 4]]
     assert mirror.coded("uid").tobytes() == encode(np.array([[5, 6], [1, 2], [3, 4]], np.float32)).tobytes()
     mirror.close()
+
+
+def test_a_read_that_fails_during_a_write_leaves_the_write_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = VectorStore(tmp_path)
+    store.create("kept", 2, "euclidean", "")
+    written, go_on = threading.Event(), threading.Event()
+    upsert = Chroma.upsert
+
+    def in_two_parts(chroma: Chroma, uid: str, batch: Batch) -> None:
+        upsert(chroma, uid, batch.take(range(20)))
+        written.set()
+        assert go_on.wait(60)
+        upsert(chroma, uid, batch.take(range(20, 30)))
+
+    def fail(*_: object) -> None:
+        raise OSError("no files left")
+
+    monkeypatch.setattr(Chroma, "upsert", in_two_parts)
+    with ThreadPoolExecutor(1) as threads:
+        write = threads.submit(store.write, "kept", batch_of_rows(ROWS, 2), replace=True)
+        assert written.wait(60)
+        with pytest.raises(StateError, match="no files left"):
+            store.ids("kept", fail)
+        assert store.progress("kept").count == 0
+        go_on.set()
+        mutation = write.result()
+    progress, rows = store.progress("kept"), store.rows("kept", [str(row["id"]) for row in ROWS])
+    store.close()
+    assert (progress.count, progress.mutation) == (30, mutation)
+    assert [values.tolist() for _, values in rows] == [row["values"] for row in ROWS]

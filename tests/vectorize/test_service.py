@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from edgecli.config.settings import Settings
 from edgecli.errors import EdgeError, NotFoundError, UsageError
 from edgecli.vectorize.schema import QueryRequest
+from edgecli.vectorize.store import VectorStore
 from tests.vectorize.conftest import Life
 
 METADATA: dict[str, Any] = {
@@ -223,3 +226,29 @@ def test_a_query_by_an_unknown_id_is_not_found(life: Life) -> None:
     life(life.service.create("asked", 2, "cosine"))
     with pytest.raises(NotFoundError, match='vector id "nobody"'):
         life(life.service.query("asked", QueryRequest(vector_id="nobody")))
+
+
+def test_an_export_whose_reader_goes_away_ends(life: Life) -> None:
+    async def leave() -> int:
+        await life.service.create("wide", 1536, "cosine")
+        values = np.ones((1024, 1536), np.float32)
+        await life.service.upsert_arrays("wide", [f"v{n}" for n in range(1024)], values, [None] * 1024)
+        pieces = await life.service.export("wide")
+        await anext(pieces)
+        reading = asyncio.ensure_future(anext(pieces))
+        await asyncio.sleep(0.002)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        return (await life.service.info("wide")).vector_count
+
+    assert life(leave()) == 1024
+
+
+def test_a_query_meets_an_index_that_another_of_its_name_has_replaced(tmp_path: Path) -> None:
+    store = VectorStore(tmp_path)
+    store.create("wide", 3, "cosine", "")
+    query = np.ones(2, np.float32)
+    with pytest.raises(UsageError, match="expected 3 dimensions, and got 2"):
+        store.search("wide", query, 1, namespace=None, criterion=None)
+    store.close()
