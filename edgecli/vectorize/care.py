@@ -158,6 +158,8 @@ class CareStore(VectorStore):
 
     def _compare(self, mirror: Mirror, uids: set[str]) -> tuple[str | None, dict[str, Differences]]:
         """Return why Chroma cannot be read, None if it can, and what differs in each index."""
+        if self._nothing_was_written(mirror):
+            return None, {}
         found = {uid: Differences(missing=[each for _, each in mirror.column(uid, "id")]) for uid in uids}
         try:
             self._check_pages()
@@ -168,6 +170,11 @@ class CareStore(VectorStore):
         except UnreadableError as error:
             return str(error), {}
         return None, {uid: each for uid, each in found.items() if each}
+
+    def _nothing_was_written(self, mirror: Mirror) -> bool:
+        if not isinstance(self._place, Directory) or mirror.mark is not None:
+            return False
+        return not self._place.path.exists() and not self._damaged_mirror.exists()
 
     def _check_pages(self) -> None:
         if not isinstance(self._place, Directory):
@@ -267,8 +274,9 @@ class CareStore(VectorStore):
         """Yield an index as lines of JSON, as it is at the call: its facts, then each vector. Raises NotFoundError."""
         with self._guarded() as mirror:
             record = named(mirror, name)
+            count = mirror.progress(record.uid).count
             frozen = mirror.freeze(record.uid)
-        return _lines(record, frozen)
+        return _lines(record, count, frozen)
 
     # Migrate.
 
@@ -363,16 +371,16 @@ def _problems(what: str, where: str, ids: list[str], *, repaired: bool) -> list[
     return [Problem(what=f"vector `{ids[0]}`{more}: {what}", where=where, repaired=repaired)]
 
 
-def _lines(record: IndexRecord, frozen: Frozen) -> Generator[bytes]:
+def _lines(record: IndexRecord, count: int, frozen: Frozen) -> Generator[bytes]:
     with closing(frozen):
-        yield _header(record)
+        yield _header(record, count)
         start = 0
         while (part := frozen.part(start, _EXPORT_ROWS)).slots:
             yield b"".join(_line(part.batch, place) for place in range(len(part.slots)))
             start = part.slots[-1] + 1
 
 
-def _header(record: IndexRecord) -> bytes:
+def _header(record: IndexRecord, count: int) -> bytes:
     index = {
         "name": record.name,
         "description": record.description,
@@ -380,6 +388,7 @@ def _header(record: IndexRecord) -> bytes:
         "metadataIndexes": [
             {"propertyName": each.property_name, "indexType": each.index_type} for each in record.metadata_indexes
         ],
+        "vectorCount": count,
     }
     return orjson.dumps({"index": index}, option=orjson.OPT_APPEND_NEWLINE)
 

@@ -131,6 +131,15 @@ def test_where_both_are_damaged_nothing_is_thrown_away(kept: Life) -> None:
     kept.service = kept.open()
 
 
+def test_where_nothing_was_written_nothing_is_damaged(life: Life) -> None:
+    assert life(life.service.list()) == []
+    for repair in (False, True):
+        report = life(life.service.verify(None, repair=repair))
+        assert (report.ok, report.indexes) == (True, [])
+    life(life.service.create("first", 2, "cosine"))
+    assert life(life.reopen().verify(None, repair=False)).ok
+
+
 def test_a_chroma_whose_files_only_look_newer_is_whole(kept: Life) -> None:
     kept(kept.service.close())
     shutil.copytree(kept.directory / "chroma", kept.directory / "copy", copy_function=shutil.copyfile)
@@ -228,6 +237,7 @@ def test_an_export_is_the_index_at_its_beginning(kept: Life) -> None:
             "description": "",
             "config": {"dimensions": WIDTH, "metric": "euclidean"},
             "metadataIndexes": [],
+            "vectorCount": COUNT - 1,
         }
     }
     kept(kept.service.delete("kept"))
