@@ -15,7 +15,7 @@ from edgecli.errors import StateError, UsageError
 from edgecli.vectorize import limits, rebuild
 from edgecli.vectorize.batches import Batch
 from edgecli.vectorize.checksums import checksums
-from edgecli.vectorize.chroma import Draft, database_of, shrink, state_mark
+from edgecli.vectorize.chroma import ABSENT, Draft, database_of, shrink, state_mark
 from edgecli.vectorize.chroma_reader import UnreadableError
 from edgecli.vectorize.comparison import Differences, compare
 from edgecli.vectorize.mirror import Frozen, Mirror, Part
@@ -172,7 +172,7 @@ class CareStore(VectorStore):
         return None, {uid: each for uid, each in found.items() if each}
 
     def _nothing_was_written(self, mirror: Mirror) -> bool:
-        if not isinstance(self._place, Directory) or mirror.mark is not None:
+        if not isinstance(self._place, Directory) or (mirror.mark or ABSENT) != ABSENT:
             return False
         return not self._place.path.exists() and not self._damaged_mirror.exists()
 
