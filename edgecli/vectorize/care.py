@@ -16,7 +16,7 @@ from edgecli.errors import StateError, UsageError
 from edgecli.vectorize import limits, rebuild
 from edgecli.vectorize.batches import Batch
 from edgecli.vectorize.checksums import checksums
-from edgecli.vectorize.chroma import Draft, database_of, shrink, state_mark
+from edgecli.vectorize.chroma import ABSENT, Draft, database_of, shrink, state_mark
 from edgecli.vectorize.chroma_reader import UnreadableError
 from edgecli.vectorize.comparison import Differences, compare
 from edgecli.vectorize.mirror import Frozen, Mirror, Part
@@ -159,6 +159,8 @@ class CareStore(VectorStore):
 
     def _compare(self, mirror: Mirror, uids: set[str]) -> tuple[str | None, dict[str, Differences]]:
         """Return why Chroma cannot be read, None if it can, and what differs in each index."""
+        if self._nothing_was_written(mirror):
+            return None, {}
         found = {uid: Differences(missing=[each for _, each in mirror.column(uid, "id")]) for uid in uids}
         try:
             self._check_pages()
@@ -169,6 +171,11 @@ class CareStore(VectorStore):
         except UnreadableError as error:
             return str(error), {}
         return None, {uid: each for uid, each in found.items() if each}
+
+    def _nothing_was_written(self, mirror: Mirror) -> bool:
+        if not isinstance(self._place, Directory) or (mirror.mark or ABSENT) != ABSENT:
+            return False
+        return not self._place.path.exists() and not self._damaged_mirror.exists()
 
     def _check_pages(self) -> None:
         if not isinstance(self._place, Directory):
@@ -272,8 +279,9 @@ class CareStore(VectorStore):
         """Yield an index as lines of JSON, as it is at the call: its facts, then each vector. Raises NotFoundError."""
         with self._guarded() as mirror:
             record = named(mirror, name)
+            count = mirror.progress(record.uid).count
             frozen = mirror.freeze(record.uid)
-        return _lines(record, frozen)
+        return _lines(record, count, frozen)
 
     # Migrate.
 
@@ -369,9 +377,9 @@ def _problems(what: str, where: str, ids: list[str], *, repaired: bool) -> list[
     return [Problem(what=f"vector `{ids[0]}`{more}: {what}", where=where, repaired=repaired)]
 
 
-def _lines(record: IndexRecord, frozen: Frozen) -> Generator[bytes]:
+def _lines(record: IndexRecord, count: int, frozen: Frozen) -> Generator[bytes]:
     with closing(frozen):
-        yield _header(record, frozen.count())
+        yield _header(record, count)
         start = 0
         while (part := frozen.part(start, _EXPORT_ROWS)).slots:
             yield b"".join(_line(part.batch, place) for place in range(len(part.slots)))

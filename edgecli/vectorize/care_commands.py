@@ -13,6 +13,7 @@ import typer
 from edgecli import console
 from edgecli.cli import common
 from edgecli.errors import EdgeError, UsageError
+from edgecli.space import full_disk
 from edgecli.vectorize.calls import CARE, INDEXES, NameArgument, call, care_path, path, say
 from edgecli.vectorize.limits import MAX_BATCH
 from edgecli.vectorize.upload import upload
@@ -129,9 +130,9 @@ def _write_file(path: Path, header: bytes, lines: Iterator[bytes]) -> int:
         if regular:
             part.replace(path)
     except OSError as error:
-        raise EdgeError(
+        raise full_disk(error, path.parent) or EdgeError(
             f"Cannot write `{path}`: {error.strerror or error}.",
-            hint="Check the folder, its permissions and the free space.",
+            hint="Check the folder and its permissions.",
             code="output_failed",
         ) from error
     finally:

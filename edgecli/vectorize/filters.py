@@ -192,7 +192,7 @@ def property_path(key: str) -> tuple[str, ...]:
         hint = "Filters have no $or, $and or $not: several properties in one filter must all hold."
         if key in OPERATORS:
             hint = f'An operator stands below its property: {{"property": {{"{key}": …}}}}.'
-        raise _wrong(f"The filter's key `{key}` begins with `$`; a property is expected here.", hint=hint)
+        raise _wrong(f"`{key}` begins with `$`; a property is expected here.", hint=hint)
     if not key or len(key) > MAX_FILTER_KEY_CHARACTERS or '"' in key or "|" in key:
         raise _wrong(
             f"`{key[:80]}` is no property that a filter can name.",

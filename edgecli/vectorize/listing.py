@@ -55,7 +55,8 @@ class Listings:
         to another index.
         """
         if not 1 <= count <= MAX_LIST:
-            raise UsageError(f"count is 1 to {MAX_LIST}, not {count}.", code="invalid_count")
+            hint = "The answer's cursor leads to the next page."
+            raise UsageError(f"count is 1 to {MAX_LIST}, not {count}.", hint=hint, code="invalid_count")
         if text is None:
             return self._store.ids(name, partial(self._first, count))
         record = self._store.record(name)

@@ -79,7 +79,8 @@ def _check_top_k(request: QueryRequest) -> None:
             f"with returnValues=true or returnMetadata=all, max top K is {most}, but got {request.top_k}; "
             f"for a top K up to {limits.MAX_TOP_K}, retry with returnValues=false and returnMetadata=indexed"
         )
-    raise UsageError(message, hint="Ask for fewer matches (`--top-k`).", code="top_k", cf_code=40025)
+    hint = f"Ask for {'fewer matches' if request.top_k > most else 'at least one match'} (`--top-k`)."
+    raise UsageError(message, hint=hint, code="top_k", cf_code=40025)
 
 
 def _metadata(text: str | None, request: QueryRequest, shown: Sequence[MetadataIndex] | None) -> dict[str, Any] | None:

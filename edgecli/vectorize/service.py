@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import orjson
 
 from edgecli.config.settings import seconds
-from edgecli.errors import ConfigError, UsageError, did_you_mean
+from edgecli.errors import ConfigError, NotFoundError, UsageError, did_you_mean
 from edgecli.vectorize import limits
 from edgecli.vectorize.batches import BatchBuilder, batch_of_arrays, batch_of_rows
 from edgecli.vectorize.care import CareStore, Compacted, Migrated, Report
@@ -184,7 +184,14 @@ class VectorizeService:
         with closing(CareStore(self._state_dir)) as local:
             Mutations(local, self._state_dir / "pending", 0).settle()
             source, target = (local, self._store) if to == "server" else (self._store, local)
-            return source.move_to(target, name)
+            try:
+                return source.move_to(target, name)
+            except NotFoundError:
+                if any(record.name == name for record in target.records()):
+                    raise UsageError(
+                        f"The index `{name}` is there already.", hint="Nothing is to be moved.", code="index_is_there"
+                    ) from None
+                raise
 
     # Vectors.
 

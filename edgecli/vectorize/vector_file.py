@@ -136,7 +136,7 @@ class VectorFile:
         if len(line) > MAX_LINE_BYTES:
             raise UsageError(
                 f"Line {self.line} of {self.shown} is longer than {MAX_LINE_BYTES:,} bytes.",
-                hint="Each line is one vector.",
+                hint="Each line is one vector; `jq -c '.[]'` makes lines of a JSON array.",
                 code="line_too_long",
             )
         return line.removeprefix(_UTF8_MARK) if self.line == 1 else line

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Collection
 from typing import Any, cast
@@ -90,9 +91,12 @@ def parse_vector(text: str) -> list[float]:
     else:
         numbers = text.replace(",", " ").split()
     try:
-        return [float(number) for number in cast("list[Any]", numbers)]
+        found = [float(number) for number in cast("list[Any]", numbers)]
     except (TypeError, ValueError) as error:
         raise _wrong(f"--vector holds what is no number: {error}.") from error
+    if not all(map(math.isfinite, found)):
+        raise _wrong("--vector holds NaN or infinity.")
+    return found
 
 
 def _wrong(message: str) -> UsageError:

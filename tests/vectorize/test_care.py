@@ -144,6 +144,15 @@ def test_a_lost_chroma_beside_a_damaged_copy_is_no_empty_project(kept: Life) -> 
     assert list((kept.directory / "mirror-damaged").glob("*.f32"))
 
 
+def test_where_nothing_was_written_nothing_is_damaged(life: Life) -> None:
+    assert life(life.service.list()) == []
+    for repair in (True, False, False):
+        report = life(life.service.verify(None, repair=repair))
+        assert (report.ok, report.indexes) == (True, [])
+    life(life.service.create("first", 2, "cosine"))
+    assert life(life.reopen().verify(None, repair=False)).ok
+
+
 def test_a_chroma_whose_files_only_look_newer_is_whole(kept: Life) -> None:
     kept(kept.service.close())
     shutil.copytree(kept.directory / "chroma", kept.directory / "copy", copy_function=shutil.copyfile)

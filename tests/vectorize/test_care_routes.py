@@ -36,15 +36,8 @@ def test_an_index_is_exported_verified_and_compacted(tmp_path: Path) -> None:
             assert answer.headers["content-type"] == "application/x-ndjson"
             text = (await answer.aread()).decode()
         header, *found = [json.loads(line) for line in text.splitlines()]
-        assert header == {
-            "index": {
-                "name": "docs-index",
-                "description": "d",
-                "config": wanted,
-                "metadataIndexes": [],
-                "vectorCount": 600,
-            }
-        }
+        facts = {"name": "docs-index", "description": "d", "config": wanted, "metadataIndexes": [], "vectorCount": 600}
+        assert header == {"index": facts}
         for row, expected in zip(found, rows, strict=True):
             assert np.float32(row.pop("values")).tobytes() == np.float32(expected.pop("values")).tobytes()
         assert found == rows

@@ -215,8 +215,10 @@ def test_an_index_moves_to_the_server_and_back(life: Life) -> None:
     assert seen() == before
     life.remove("mirror-")
     assert seen()[-1] == before[-1]
-    with pytest.raises(NotFoundError):
+    with pytest.raises(UsageError, match="there already"):
         life(life.service.migrate("shared", "server"))
+    with pytest.raises(NotFoundError):
+        life(life.service.migrate("nobody", "server"))
     life(life.service.migrate("shared", "local"))
     assert life(life.service.list()) == []
     life.place = {}

@@ -159,6 +159,10 @@ def test_wrong_calls(server: Server, index: str) -> None:
         (["upsert", index[:-1], "--file", file], 3, f"Did you mean `{index}`?"),
         (["upsert", index], 2, "--file"),
         (["get-vectors", index], 2, "--ids"),
+        (["query", index, "--vector", "1", "0", "0", "--top-k", "0"], 2, "Ask for at least one match"),
+        (["query", index, "--vector", "1", "0", "0", "--top-k", "101"], 2, "Ask for fewer matches"),
+        (["list-vectors", index, "--count", "1001"], 2, "count is 1 to 1000, not 1001"),
+        (["create-metadata-index", index, "--property-name", "$p", "--type", "string"], 2, "error: `$p` begins with"),
         (["import", "--file", file], 2, "is no export of an index"),
         (["import", "--file", "none.ndjson"], 3, "🚨 Cannot read invalid or empty file: none.ndjson."),
     ]:
@@ -255,6 +259,12 @@ def test_an_export_without_an_index_makes_no_file(server: Server) -> None:
     done = server.command("vectorize", "export", "nothing", "--file", "nothing.ndjson")
     assert done.returncode == 3
     assert not (server.root / "nothing.ndjson").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to write to")
+def test_an_export_onto_a_full_disk_ends_with_7(server: Server, index: str) -> None:
+    done = server.command("vectorize", "export", index, "--file", "/dev/full")
+    assert (done.returncode, "No space left" in done.stderr) == (7, True)
 
 
 def test_an_import_makes_the_index_and_goes_on(server: Server, index: str) -> None:

@@ -135,6 +135,17 @@ def test_the_first_insert_wins_and_the_last_upsert(life: Life) -> None:
     assert (found[0].metadata, found[0].namespace) == (None, None)
 
 
+def test_an_id_with_a_nul_is_another_than_what_stands_before_it(life: Life) -> None:
+    service = life.service
+    life(service.create("nuls", 1, "euclidean"))
+    for value in (1, 2):
+        life(service.upsert("nuls", [{"id": f"a{tail}", "values": [value]} for tail in ("", "\0b", "\0c")]))
+    assert life(service.info("nuls")).vector_count == 3
+    life(service.delete_by_ids("nuls", ["a\0b"]))
+    assert [each.id for each in life(service.get_by_ids("nuls", ["a", "a\0b", "a\0c"]))] == ["a", "a\0c"]
+    assert life(life.reopen().verify("nuls", repair=False)).ok
+
+
 def test_info_names_the_last_write(life: Life) -> None:
     service = life.service
     life(service.create("told", 1, "cosine"))

@@ -30,7 +30,7 @@ def test_a_vector_is_written_in_several_ways(text: str) -> None:
     assert parse_vector(text) == [0.5, -1e-05, 3.0]
 
 
-@pytest.mark.parametrize("text", ["1 x", "[1, ", '[1, "x"]', "[[1]]"])
+@pytest.mark.parametrize("text", ["1 x", "[1, ", '[1, "x"]', "[[1]]", "1 nan", "[1, Infinity]"])
 def test_what_is_no_vector_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--vector"):
         parse_vector(text)
