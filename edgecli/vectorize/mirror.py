@@ -286,7 +286,7 @@ class Mirror:
         low = self._place(uid).number * _SLOTS
         places = json.dumps([low + int(slot) for slot in slots])
         wanted = "SELECT value FROM json_each(?)"
-        query = f"SELECT place, id, namespace, metadata FROM vectors WHERE place IN ({wanted})"
+        query = f"SELECT place, id, namespace, metadata, ordinal, checksum FROM vectors WHERE place IN ({wanted})"
         return {place - low: Row(place - low, *rest) for place, *rest in self._db.execute(query, (places,))}
 
     def column(self, uid: str, name: str) -> Iterator[tuple[int, Any]]:

@@ -62,3 +62,5 @@ class Row:
     id: str
     namespace: str | None
     metadata: str | None
+    ordinal: int
+    checksum: int

@@ -25,11 +25,12 @@ from edgecli.space import full_disk
 from edgecli.state import now
 from edgecli.vectorize import limits, rebuild, recovery, scoring
 from edgecli.vectorize.batches import Batch
+from edgecli.vectorize.checksums import checksum
 from edgecli.vectorize.chroma import ABSENT, Chroma, damaged, state_mark
 from edgecli.vectorize.chroma_reader import Reading, read_apart, readings
 from edgecli.vectorize.filters import Filter
 from edgecli.vectorize.mirror import Mirror
-from edgecli.vectorize.places import Directory, Place, Server
+from edgecli.vectorize.places import REPAIR, Directory, Place, Server
 from edgecli.vectorize.records import IndexRecord, MetadataIndex, Progress, Row
 from edgecli.vectorize.rows_file import DamagedMirrorError
 from edgecli.vectorize.snapshot import Snapshot
@@ -329,10 +330,8 @@ class VectorStore:
         with self._guarded() as mirror:
             uid = named(mirror, name).uid
             slots = mirror.slots_of(uid, ids)
-            rows = mirror.rows(uid, slots.values())
-            values = mirror.values(uid)
             found = [slots[each] for each in dict.fromkeys(ids) if each in slots]
-            return [(rows[slot], values[slot].copy()) for slot in found]
+            return self._whole_rows(mirror, uid, found, mirror.values(uid))
 
     def metadata(self, name: str, ids: Sequence[str]) -> dict[str, str | None]:
         """Return the metadata, JSON text, of each id that is stored."""
@@ -365,9 +364,23 @@ class VectorStore:
             slots, scores = scoring.best(
                 record.metric, snapshot.values, snapshot.coded, query, count, selected=selected
             )
-            rows = mirror.rows(record.uid, slots.tolist())
-            found = zip(slots.tolist(), scores.tolist(), strict=True)
-            return [Hit(rows[slot], score, snapshot.values[slot].copy()) for slot, score in found]
+            found = self._whole_rows(mirror, record.uid, slots.tolist(), snapshot.values)
+            return [Hit(row, score, values) for (row, values), score in zip(found, scores.tolist(), strict=True)]
+
+    def _whole_rows(
+        self, mirror: Mirror, uid: str, slots: Sequence[int], values: NDArray[np.float32]
+    ) -> list[tuple[Row, NDArray[np.float32]]]:
+        """Return the rows at these slots with their values. Raises StateError if one is not as it was written."""
+        rows = mirror.rows(uid, slots)
+        found = [(rows[slot], values[slot].copy()) for slot in slots]
+        for row, own in found:
+            if checksum(own, row.id, row.namespace, row.metadata, row.ordinal) != row.checksum:
+                raise StateError(
+                    f"The copy of vector `{row.id}` in `{self._mirror_directory}` is not what was written.",
+                    hint=f"`{REPAIR}` restores it from Chroma.",
+                    code="vector_store_damaged",
+                )
+        return found
 
 
 def named(mirror: Mirror, name: str) -> IndexRecord:

@@ -188,6 +188,21 @@ def test_a_copy_that_has_changed_is_mended_from_chroma(kept: Life, damage: Calla
     assert kept(kept.service.verify("kept", repair=False)).indexes[0].problems == []
 
 
+@pytest.mark.parametrize(("damage", "wrong"), [(change_value, "v650"), (change_text, "v9")])
+def test_a_vector_that_has_changed_is_not_given_out(kept: Life, damage: Callable[[Path], None], wrong: str) -> None:
+    kept(kept.service.close())
+    damage(kept.directory / "mirror")
+    kept.service = kept.open()
+    assert kept(kept.service.get_by_ids("kept", ["v1", "v2"]))
+    by_id = QueryRequest(vector_id=wrong)
+    for call in (kept.service.get_by_ids("kept", ["v1", wrong]), kept.service.query("kept", by_id)):
+        with pytest.raises(StateError, match=f"`{wrong}` .* is not what was written") as caught:
+            kept(call)
+        assert "verify --repair" in (caught.value.hint or "")
+    assert kept(kept.service.verify("kept", repair=True)).ok
+    assert kept(kept.service.query("kept", by_id)).matches[0].id == wrong
+
+
 def test_a_row_that_is_wrong_in_both_copies_is_named_and_kept(kept: Life) -> None:
     kept(kept.service.close())
     change_text(kept.directory / "mirror")
