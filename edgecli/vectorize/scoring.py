@@ -31,7 +31,7 @@ _FEW_ROWS = 256
 """So many are scored in float64 at once: another pass would take longer than it saves."""
 _GATHER = 3
 """Rows are picked out one by one if they are less than a part of all rows, this many to the whole."""
-_BLOCK_ROWS = 4096
+_BLOCK_ROWS = 16384
 _FLOAT32_ERROR = 2.0**-24
 _FLOAT32_UNDERFLOW = 2.0**-126
 _NOTHING = 2.0**-600
@@ -87,10 +87,14 @@ def _scan_codes(
 
     def bound(at: slice | Places) -> Bounds:
         part = _rows_at(coded, at)
-        dots = np.asarray(simsimd.cdist(codes, part["codes"], "dot"))[0] * (part["scale"] * scale)
-        norms = part["norm"]
+        dots = np.array(simsimd.cdist(codes, part["codes"], "dot"))[0]
+        # Each number is fetched once: it lies between codes, a line of the cache away from that of the next row.
+        norms = np.ascontiguousarray(part["norm"])
+        dots *= part["scale"]
+        dots *= scale
         # |v'| <= |v| + |v - v'|
-        errors = part["error"] * (norm + error) + norms * error
+        errors = part["error"] * (norm + error)
+        errors += norms * error
         return _bounds(metric, dots, errors, norms, norm)
 
     return _in_blocks(len(coded), places, bound)
@@ -144,8 +148,11 @@ def _cores() -> ThreadPoolExecutor:
 def _bounds(metric: str, dots: Numbers, errors: Numbers, norms: Numbers, norm: float) -> Bounds:
     """Return the bounds of the ascending keys that `_exact` would give, by those of the products."""
     if metric == "cosine":
-        lengths = np.maximum(norms * norm, _NOTHING)
-        keys, errors = dots / -lengths, errors / lengths + ROUNDING
+        lengths = norms * -norm
+        np.minimum(lengths, -_NOTHING, out=lengths)
+        keys = np.divide(dots, lengths, out=dots)
+        errors /= lengths
+        np.subtract(ROUNDING, errors, out=errors)
     elif metric == "euclidean":
         # The squares of the keys, which have the same order.
         squares = norms * norms + norm * norm
