@@ -254,6 +254,7 @@ def test_an_index_answers_as_brute_force_does(life: Life, metric: str, strict: b
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @given(st.sampled_from(METRICS), st.booleans(), histories)
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 def test_many_histories(life: Life, metric: str, strict: bool, history: list[Any]) -> None:
