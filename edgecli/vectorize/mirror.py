@@ -450,11 +450,6 @@ class Frozen:
         self._number = number
         self._values = values
 
-    def count(self) -> int:
-        """Return the number of rows."""
-        (count,) = self._db.execute("SELECT count FROM indexes WHERE number = ?", (self._number,)).fetchone()
-        return count
-
     def part(self, start: int, count: int) -> Part:
         """Return up to `count` rows from slot `start` on; none at the end."""
         return part_of(self._db, self._number, self._values, start, count)
