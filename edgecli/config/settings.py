@@ -157,6 +157,24 @@ class VectorizeSettings:
     database: str = _setting("default_database", "Database on the Chroma server.")
 
 
+@dataclass(frozen=True, slots=True)
+class WorkersSettings:
+    """What Workers may do."""
+
+    request_timeout: float = _setting(
+        300.0, "Seconds that a Worker may take to begin its answer; then 504.", minimum=0.1, maximum=86_400
+    )
+    stall_timeout: float = _setting(
+        30.0, "Seconds that a Worker may compute without a pause; then its process is ended.", minimum=0.1, maximum=3600
+    )
+    memory: int = _setting(1024, "MiB that a Worker's process may use; beyond, it is ended.", minimum=64, maximum=1_048_576)
+    outbound: Literal["allow", "deny"] = _setting(
+        "allow",
+        "Whether fetch() in a Worker reaches the network; this server answers for the AI Gateway either way.",
+        choices=("allow", "deny"),
+    )
+
+
 def _no_models() -> dict[str, dict[str, Any]]:
     return {}
 
@@ -181,6 +199,7 @@ class Settings:
     rag: RagSettings = field(default_factory=RagSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     vectorize: VectorizeSettings = field(default_factory=VectorizeSettings)
+    workers: WorkersSettings = field(default_factory=WorkersSettings)
 
 
 class Setting(NamedTuple):

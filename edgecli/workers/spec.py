@@ -1,0 +1,82 @@
+"""What a Worker is: where its code lies, and what its `env` holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from edgecli.config.project import Project
+
+BindingType = Literal["ai", "vectorize", "kv", "r2", "d1", "browser"]
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A name in a Worker's `env` behind which a service of this machine answers."""
+
+    name: str
+    """`VECTORS` of `env.VECTORS`."""
+    type: BindingType
+    resource: str = ""
+    """The index, namespace, bucket or database; empty for `ai` and `browser`."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """A Worker as it is to run."""
+
+    name: str
+    root: Path
+    """The folder that its relative paths start from."""
+    main: Path
+    """The module that holds its handlers; absolute."""
+    bindings: tuple[Binding, ...] = ()
+    vars: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Strings, and JSON values, by their name in `env`."""
+    secrets: dict[str, str] = field(default_factory=dict[str, str])
+    compatibility_date: str | None = None
+    compatibility_flags: tuple[str, ...] = ()
+    crons: tuple[str, ...] = ()
+    bundled: bool = False
+    """`main` is an upload of wrangler's: modules that need no bundling lie in its folder."""
+
+    @property
+    def language(self) -> Literal["python", "javascript"]:
+        """What it is written in, by the name of its main module."""
+        return "python" if self.main.suffix == ".py" else "javascript"
+
+    @classmethod
+    def of_project(cls, project: Project) -> WorkerSpec | None:
+        """Return the Worker of a project; None where its configuration names no `main`."""
+        if project.main is None:
+            return None
+        return cls(
+            name=project.name or project.root.name,
+            root=project.root,
+            main=project.root / project.main,
+            bindings=bindings_of(project),
+            vars=project.vars,
+            secrets=project.secrets,
+            compatibility_date=project.compatibility_date,
+            compatibility_flags=project.compatibility_flags,
+            crons=tuple(project.raw.get("triggers", {}).get("crons", ())),
+        )
+
+
+def bindings_of(project: Project) -> tuple[Binding, ...]:
+    """Return the bindings that services of this machine answer; a store without an id is named by its binding."""
+    found: list[Binding] = []
+    if project.ai is not None:
+        found.append(Binding(project.ai.binding, "ai"))
+    found += [Binding(each.binding, "vectorize", each.index_name) for each in project.vectorize]
+    found += [Binding(each.binding, "kv", each.id or each.binding) for each in project.kv_namespaces]
+    found += [Binding(each.binding, "r2", each.bucket_name or each.binding.lower()) for each in project.r2_buckets]
+    found += [
+        Binding(each.binding, "d1", each.database_name or each.database_id or each.binding)
+        for each in project.d1_databases
+    ]
+    if project.browser is not None:
+        found.append(Binding(project.browser.binding, "browser"))
+    return tuple(found)
