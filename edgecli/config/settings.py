@@ -167,7 +167,9 @@ class WorkersSettings:
     stall_timeout: float = _setting(
         30.0, "Seconds that a Worker may compute without a pause; then its process is ended.", minimum=0.1, maximum=3600
     )
-    memory: int = _setting(1024, "MiB that a Worker's process may use; beyond, it is ended.", minimum=64, maximum=1_048_576)
+    memory: int = _setting(
+        1024, "MiB that a Worker's process may use; beyond, it is ended.", minimum=64, maximum=1_000_000
+    )
     outbound: Literal["allow", "deny"] = _setting(
         "allow",
         "Whether fetch() in a Worker reaches the network; this server answers for the AI Gateway either way.",

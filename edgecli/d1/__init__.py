@@ -1,0 +1,1 @@
+"""D1 databases: SQLite, each in a file of its own."""

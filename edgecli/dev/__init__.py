@@ -1,0 +1,1 @@
+"""`edgecli dev`: the server and the project's Worker, with a developer beside them."""

@@ -1,0 +1,1 @@
+"""KV namespaces: values under keys, with metadata and an end, in SQLite."""

@@ -1,0 +1,1 @@
+"""R2 buckets: objects with metadata, on this disk."""

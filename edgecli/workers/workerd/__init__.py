@@ -1,0 +1,1 @@
+"""JavaScript and TypeScript Workers: the `workerd` of Cloudflare, configured and watched."""
