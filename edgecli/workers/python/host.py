@@ -409,10 +409,15 @@ def _head(scope: Scope) -> dict[str, Any]:
         elif name in ("content-length", "transfer-encoding"):
             body = value
     raw = scope.get("raw_path")
-    path = raw.decode("latin-1") if raw else quote(scope["path"])
-    query = scope["query_string"]
-    url = f"{scope['scheme']}://{host or 'localhost'}{path}" + (f"?{query.decode('latin-1')}" if query else "")
+    path = _sent(raw) if raw else quote(scope["path"])
+    query = f"?{_sent(scope['query_string'])}" if scope["query_string"] else ""
+    url = f"{scope['scheme']}://{host or 'localhost'}{path}{query}"
     return {"do": "fetch", "method": scope["method"], "url": url, "headers": headers, "body": body not in ("", "0")}
+
+
+def _sent(raw: bytes) -> str:
+    """Return a part of a URL as it was sent; bytes that should have been escaped are."""
+    return raw.decode() if raw.isascii() else quote(raw, safe="%/?:@!$&'()*+,;=-._~")
 
 
 def _encoded(value: str) -> bytes:

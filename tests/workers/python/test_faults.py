@@ -65,6 +65,16 @@ def test_exit_in_a_handler_is_an_exception(start: Start) -> None:
     assert worker.get("/").status_code == 500
 
 
+def test_an_exception_that_cannot_be_shown(start: Start) -> None:
+    worker = start(
+        "class Odd(Exception):\n    def __str__(self):\n        raise ValueError\n"
+        + default("raise Odd() if request.url.endswith('/odd') else ValueError('half \\ud83d')")
+    )
+
+    assert worker.get("/odd").json() == {"code": "worker_exception", "message": "Odd: <its str() failed>"}
+    assert worker.get("/").json()["message"].startswith("ValueError: half ")
+
+
 def test_a_handler_that_is_not_there(start: Start) -> None:
     worker = start(default("pass", "scheduled(self, controller)"))
 
