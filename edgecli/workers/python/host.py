@@ -281,6 +281,7 @@ class PythonProcess:
         code = await asyncio.shield(child.exit)
         error = self._verdict
         if error is None and not self._stopping:
+            await asyncio.sleep(_GATHERED)  # its last words are on their way
             error = WorkerError(
                 f"The Worker's process {child.pid} ended: {_ending(code)}.",
                 code="worker_died",

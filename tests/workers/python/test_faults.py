@@ -195,6 +195,8 @@ def test_a_crash(start: Start, loop: Loop, body: str, said: str) -> None:
     assert answer["code"] == "worker_died"
     assert said in answer["message"]
     assert worker.lines(worker.events(lambda event: event.event is not None)[0]) == ["last words"]
+    if "SEGV" in said:  # where it happened
+        assert "entry.py" in worker.errors[0].trace
     assert loop.run(worker.process.wait()).code == "worker_died"
 
 
