@@ -57,6 +57,8 @@ class Worker:
                 pass
 
     def _load(self, spec: dict[str, Any]) -> Message:
+        self.link.send(["loading"])
+        self.link.flush()
         sys.dont_write_bytecode = True
         code = Code(spec["main"], spec["root"])
         try:

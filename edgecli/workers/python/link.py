@@ -272,7 +272,7 @@ class Link(asyncio.Protocol):
     def open(self, head: dict[str, Any], data: bytes = b"", *, last: bool) -> Exchange:
         """Ask: await `answer` for the answer's head, then read `body`. Raises the link's end."""
         if self.gone is not None:
-            raise self.gone
+            raise LinkClosedError(str(self.gone))
         number = next(self._numbers)
         exchange = self.opened[number] = Exchange(self, number, head, opened=True)
         exchange.out.spend(len(data))

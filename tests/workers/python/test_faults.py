@@ -164,7 +164,7 @@ def test_an_endless_loop_ends_the_process(start: Start, loop: Loop) -> None:
             while True:
                 pass
         """),
-        stall_timeout=0.5,
+        stall_timeout=1.0,
     )
 
     assert worker.get("/").json()["code"] == "worker_stalled"
