@@ -25,6 +25,8 @@ class ChannelApp:
     def __init__(self) -> None:
         self.keys: dict[str, tuple[bytes, Any, int | None]] = {}
         self.objects: dict[str, tuple[bytes, dict[str, Any]]] = {}
+        self.parts: dict[str, dict[int, bytes]] = {}
+        self.custom: list[dict[str, str]] = []
         self.vectors: dict[str, dict[str, Any]] = {}
         self.database = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self.seen: list[Request] = []
@@ -150,6 +152,25 @@ class ChannelApp:
                 }  # fmt: skip
                 self.objects[key] = (data, known)
                 return JSONResponse(known)
+            case "createMultipartUpload":
+                self.parts[key] = {}
+                self.custom = asked.get("customFields", [])
+                return JSONResponse({"uploadId": f"upload of {len(self.parts)}"})
+            case "uploadPart":
+                self.parts[key][asked["partNumber"]] = data
+                return JSONResponse({"etag": hashlib.md5(data).hexdigest()})
+            case "abortMultipartUpload":
+                del self.parts[key]
+                return JSONResponse({})
+            case "completeMultipartUpload":
+                parts = self.parts.pop(key)
+                data = b"".join(parts[each["part"]] for each in asked["parts"])
+                known = {
+                    "name": key, "version": "v", "size": str(len(data)), "etag": f"{hashlib.md5(data).hexdigest()}-2",
+                    "uploaded": "1700000000000", "customFields": self.custom,
+                }  # fmt: skip
+                self.objects[key] = (data, known)
+                return JSONResponse(known)
             case "delete":
                 for each in asked.get("objects", [key]):
                     self.objects.pop(each, None)
@@ -163,6 +184,8 @@ class ChannelApp:
                 if key not in self.objects:
                     return self._r2_error(404, 10007, "The specified key does not exist.")
                 data, known = self.objects[key]
+                if {"value": known["etag"], "type": "strong"} in asked.get("onlyIf", {}).get("etagDoesNotMatch", []):
+                    return self._r2_error(412, 10031, "precondition failed", known)
                 if "range" in asked:
                     offset = int(asked["range"].get("offset", 0))
                     data = data[offset : offset + int(asked["range"].get("length", len(data)))]
@@ -174,9 +197,10 @@ class ChannelApp:
         return Response(first + data, headers={"cf-r2-metadata-size": str(len(first))})
 
     @staticmethod
-    def _r2_error(status: int, code: int, message: str) -> Response:
+    def _r2_error(status: int, code: int, message: str, known: dict[str, Any] | None = None) -> Response:
         error = json.dumps({"version": 0, "v4code": code, "message": message})
-        return Response(status_code=status, headers={"cf-r2-error": error})
+        first = json.dumps(known).encode() if known else b""
+        return Response(first, status, headers={"cf-r2-error": error, "cf-r2-metadata-size": str(len(first))})
 
     async def _d1(self, request: Request, path: str) -> Response:
         body = await request.json()
