@@ -66,7 +66,10 @@ class WorkerSpec:
 
 
 def bindings_of(project: Project) -> tuple[Binding, ...]:
-    """Return the bindings that services of this machine answer; a store without an id is named by its binding."""
+    """Return the bindings that services of this machine answer.
+
+    A store goes by the id under which `wrangler deploy` names it too; without one by its name, or its binding's.
+    """
     found: list[Binding] = []
     if project.ai is not None:
         found.append(Binding(project.ai.binding, "ai"))
@@ -74,7 +77,7 @@ def bindings_of(project: Project) -> tuple[Binding, ...]:
     found += [Binding(each.binding, "kv", each.id or each.binding) for each in project.kv_namespaces]
     found += [Binding(each.binding, "r2", each.bucket_name or each.binding.lower()) for each in project.r2_buckets]
     found += [
-        Binding(each.binding, "d1", each.database_name or each.database_id or each.binding)
+        Binding(each.binding, "d1", each.database_id or each.database_name or each.binding)
         for each in project.d1_databases
     ]
     if project.browser is not None:
