@@ -9,10 +9,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from edgecli.envelope import ok
+from edgecli.workers.account import ACCOUNT
 
 _API = "/client/v4"
-ACCOUNT = "ed9ec11".ljust(32, "0")
-"""The account's id. Any other one in a path is taken for it."""
 _NAME = "This machine (edgecli)"
 
 
