@@ -1,7 +1,7 @@
 """Workers through `edgecli dev`: what a request, a binding, a reload and a start cost.
 
-The peers: the same JavaScript on bare workerd, and the same call on the service without a Worker. Requests take turns on
-kept connections. Throughput is measured by `wrk`, which shares the cores; without it those rows are left out. What needs
+The peers: the same JavaScript on bare workerd, and the same call on the service without a Worker. Requests take turns
+on kept connections. `wrk` measures throughput on the same cores; without it those rows are left out. What needs
 workerd is left out where it cannot be installed, and says so.
 """
 
@@ -250,8 +250,9 @@ def main() -> bool:
     if shutil.which("wrk") is None:
         print("Without `wrk` (`apt-get install wrk`) the requests a second are left out.")
     try:
-        from edgecli.errors import EdgeError
         from edgecli.workers.workerd.install import find_workerd
+
+        from edgecli.errors import EdgeError
 
         find_workerd()
     except EdgeError as error:
