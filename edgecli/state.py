@@ -70,6 +70,9 @@ class StatePaths:
         self.server = directory / "server.json"
         self.database = directory / "edge.db"
         self.vectorize = directory / "vectorize"
+        self.kv = directory / "kv.db"
+        self.r2 = directory / "r2"
+        self.d1 = directory / "d1"
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
@@ -201,13 +204,16 @@ class Migration:
 
 
 class Database:
-    """`edge.db`: one connection in one thread, write-ahead log, named migrations."""
+    """A SQLite file of the state: one connection in one thread, write-ahead log, named migrations.
+
+    What `run` has returned from is on the disk.
+    """
 
     def __init__(self, path: Path) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
         self.path = path
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="edge.db")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=path.name)
         self._connection = self._thread.submit(self._open).result()
 
     def _open(self) -> sqlite3.Connection:
@@ -225,7 +231,8 @@ class Database:
                 connection.close()
             raise full_disk(error, self.path.parent) or StateError(
                 f"Cannot open the project's database `{self.path}`: {error}.",
-                hint="`edgecli doctor` checks the state. Documents can be ingested again after moving the file away.",
+                hint="`edgecli doctor` checks the state. After moving the file away it is made anew, empty: documents "
+                "can be ingested again.",
                 code="state_damaged",
             ) from error
         return connection
