@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from edgecli.ai.binding_routes import routes as ai_routes
 from edgecli.d1.binding_routes import routes as d1_routes
+from edgecli.documents.binding_routes import routes as documents_routes
 from edgecli.envelope import to_json
 from edgecli.kv.binding_routes import routes as kv_routes
 from edgecli.r2.binding_routes import routes as r2_routes
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 def create_channels(runtime: Runtime) -> Starlette:
     """Return the app that answers the bindings of one project's Workers."""
     routes: list[BaseRoute] = [
+        *documents_routes(),
         *ai_routes(),
         *vectorize_routes(),
         *kv_routes(),

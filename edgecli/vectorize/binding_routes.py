@@ -1,7 +1,7 @@
 """What a Worker's Vectorize binding calls: bare results, no envelope, and 200 as the only success.
 
-workerd's `vectorize-api` sends the paths below, those with `binding/indexes/{id}` in its v1 mode, where `id` repeats the
-index and is not looked at: the Worker's configuration says which index it is.
+workerd's `vectorize-api` sends the paths below, those with `binding/indexes/{id}` in its v1 mode, where `id` repeats
+the index and is not looked at: the Worker's configuration says which index it is.
 """
 
 from __future__ import annotations
