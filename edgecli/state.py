@@ -229,13 +229,16 @@ class Database:
         except sqlite3.DatabaseError as error:
             if connection is not None:
                 connection.close()
-            raise full_disk(error, self.path.parent) or StateError(
-                f"Cannot open the project's database `{self.path}`: {error}.",
-                hint="`edgecli doctor` checks the state. After moving the file away it is made anew, empty: documents "
-                "can be ingested again.",
-                code="state_damaged",
-            ) from error
+            raise full_disk(error, self.path.parent) or self._damaged(error) from error
         return connection
+
+    def _damaged(self, error: sqlite3.DatabaseError) -> StateError:
+        return StateError(
+            f"The project's database `{self.path}` cannot be read: {error}.",
+            hint="`edgecli doctor` checks the state. After moving the file away it is made anew, empty: documents "
+            "can be ingested again.",
+            code="state_damaged",
+        )
 
     def migrate(self, migrations: Sequence[Migration]) -> None:
         """Apply those of the migrations that this database has not seen, each in a transaction."""
@@ -273,6 +276,10 @@ class Database:
                 hint="Look for free space on its disk and for its permissions; nothing was changed.",
                 code="state_unwritable",
             ) from error
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+                raise self._damaged(error) from error
+            raise
         else:
             return result
         finally:

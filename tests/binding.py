@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ class Bound:
 
 
 @contextmanager
-def serve(root: Path, bindings: Sequence[Binding], settings: str = "") -> Iterator[Bound]:
+def serve(root: Path, bindings: Sequence[Binding], settings: str = "") -> Generator[Bound]:
     """Serve a project in `root` to a Worker with these bindings."""
     (root / "wrangler.toml").write_text(f'name = "test"\n{settings}\n', encoding="utf-8")
     runtime = Runtime(config.load_project(cwd=root, config=None, env=None))

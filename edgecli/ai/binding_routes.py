@@ -41,15 +41,14 @@ def _bare(result: Any, messages: Sequence[Mapping[str, Any]]) -> Response:
 
 def _refused(error: EdgeError, request_id: str) -> Response:
     """Answer with an error in both forms that the binding has read over time."""
-    said = f"{error.message} {error.hint}" if error.hint else error.message
     body = {
         "internalCode": error.cf_code,
         "httpCode": error.status,
         "name": "InferenceUpstreamError",
-        "message": f"{said} ({request_id})",
-        "description": said,
+        "message": f"{error.message} ({request_id})",
+        "description": error.advice,
         "requestId": request_id,
-        "errors": [{"code": error.cf_code, "message": said}],
+        "errors": [{"code": error.cf_code, "message": error.advice}],
     }
     return refusal(error, body)
 

@@ -31,7 +31,7 @@ class _Query(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
     sql: str
-    params: list[int | float | str | list[int] | None] | None = None
+    params: list[bool | int | float | str | list[int] | None] | None = None
 
 
 _BODY: TypeAdapter[_Query | list[_Query]] = TypeAdapter(_Query | list[_Query])
@@ -41,15 +41,34 @@ def routes() -> list[BaseRoute]:
     """Return the binding's routes."""
     return [
         Route("/d1/query", in_form(_run, _failed), methods=["POST"]),
-        Route("/d1/execute", in_form(_run, _failed), methods=["POST"]),
+        Route("/d1/execute", in_form(_execute, _failed), methods=["POST"]),
         Route("/d1/dump", in_form(_dump, _failed), methods=["POST"]),
     ]
 
 
 def _failed(error: EdgeError) -> Response:
-    text = error.message if isinstance(error, D1Error) or not error.hint else f"{error.message} {error.hint}"
-    body = {"success": False, "error": text, "meta": {}}
-    return Response(to_json(body), status_code=error.status, media_type="application/json")
+    return _json(_failure(error), status=error.status)
+
+
+def _failure(error: EdgeError) -> dict[str, Any]:
+    return {"success": False, "error": error.advice, "meta": {}}
+
+
+def _json(body: Any, *, status: int = 200) -> Response:
+    # Bookmarks are compared as texts; here every read sees every write that was answered.
+    headers = {_BOOKMARK: f"{time.time_ns():020d}"}
+    return Response(to_json(body), status_code=status, headers=headers, media_type="application/json")
+
+
+async def _execute(request: Request) -> Response:
+    """Run lines of SQL, or a statement; a line that fails is told by its place, and none has had an effect."""
+    try:
+        return await _run(request)
+    except D1Error as error:
+        if error.query == 0:
+            raise
+        before = [{"success": True, "meta": {"duration": 0}}] * error.query
+        return _json([*before, _failure(error)], status=error.status)
 
 
 async def _run(request: Request) -> Response:
@@ -58,9 +77,7 @@ async def _run(request: Request) -> Response:
     results = await service.database(request.state.binding.resource).run(queries)
     form = request.query_params.get("resultsFormat", "ARRAY_OF_OBJECTS")
     answers = [_answer(result, form) for result in results]
-    # Bookmarks are compared as texts; here every read sees every write that was answered.
-    headers = {_BOOKMARK: f"{time.time_ns():020d}"}
-    return Response(to_json(answers if batch else answers[0]), headers=headers, media_type="application/json")
+    return _json(answers if batch else answers[0])
 
 
 async def _dump(request: Request) -> Response:
@@ -77,13 +94,13 @@ def _read(body: Any) -> tuple[list[Query], bool]:
         where = "/".join(str(part) for part in first["loc"] if part not in {"_Query", "list[_Query]"})
         raise D1Error(f"The body is no query: `/{where}`: {first['msg']}.") from error
     batch = isinstance(read, list)
-    queries = [query for query in (read if isinstance(read, list) else [read]) if statements.split(query.sql)]
-    if not queries:
+    queries = read if isinstance(read, list) else [read]
+    if not any(statements.split(query.sql) for query in queries):
         raise D1Error("No SQL statements detected.")
     return [Query(query.sql, [_param(value) for value in query.params or ()]) for query in queries], batch
 
 
-def _param(value: int | float | str | list[int] | None) -> Value:
+def _param(value: bool | int | float | str | list[int] | None) -> Value:
     if isinstance(value, list):
         try:
             return bytes(value)

@@ -27,6 +27,8 @@ class D1Error(UsageError):
 
     default_code = "d1_error"
     default_cf_code = 7500
+    query = 0
+    """Which query of the call it was, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class D1Database:
         self.path = path
         self._seconds = seconds
         self._deadline = 0.0
+        self._closing = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=path.name)
         self._connection = self._thread.submit(self._open).result()
 
@@ -71,7 +74,6 @@ class D1Database:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA trusted_schema = OFF")
         except sqlite3.DatabaseError as error:
             raise full_disk(error, self.path.parent) or StateError(
                 f"Cannot open the D1 database `{self.path}`: {error}.",
@@ -80,7 +82,7 @@ class D1Database:
             ) from error
         for limit, value in rules.LIMITS.items():
             connection.setlimit(limit, value)
-        connection.set_progress_handler(lambda: time.monotonic() > self._deadline, _STEPS)
+        connection.set_progress_handler(lambda: self._closing or time.monotonic() > self._deadline, _STEPS)
         return connection
 
     async def run(self, queries: Sequence[Query]) -> list[Result]:
@@ -98,7 +100,7 @@ class D1Database:
             finally:
                 connection.set_authorizer(None)
             connection.execute("COMMIT")
-        except (sqlite3.Error, ValueError) as error:  # ValueError: a NUL in the SQL
+        except sqlite3.Error as error:
             raise full_disk(error, self.path.parent) or _error(error) from error
         else:
             return results
@@ -110,28 +112,34 @@ class D1Database:
     def _run_all(self, queries: Sequence[Query]) -> list[Result]:
         room = rules.MAX_RESULT
         results: list[Result] = []
-        for query in queries:
-            result, room = self._run(query, room)
+        for number, query in enumerate(queries):
+            try:
+                result, room = self._run(query, room)
+            except D1Error as error:
+                error.query = number
+                raise
             results.append(result)
         return results
 
     def _run(self, query: Query, room: int) -> tuple[Result, int]:
         connection, begun = self._connection, time.perf_counter()
         before = connection.total_changes, self._schema_version()
-        *others, last = statements.split(query.sql)
-        for statement in others:
-            for _ in connection.execute(statement):
-                pass
-        cursor = connection.execute(last, query.params)
+        columns: list[str] = []
         rows: list[tuple[Value, ...]] = []
-        for row in cursor:
-            room -= sum(_size(value) for value in row)
-            if room < 0:
-                raise D1Error(
-                    f"The answer is larger than {rules.MAX_RESULT} bytes: ask for fewer rows with LIMIT: SQLITE_TOOBIG"
-                )
-            rows.append(row)
-        columns = [description[0] for description in cursor.description or ()]
+        try:
+            *others, last = statements.split(query.sql) or [""]
+            for statement in others:
+                for _ in connection.execute(statement):
+                    pass
+            cursor = connection.execute(last, query.params)
+            columns = [description[0] for description in cursor.description or ()]
+            for row in cursor:
+                room -= sum(_size(value) for value in row)
+                if room < 0:
+                    raise _too_large()
+                rows.append(row)
+        except (sqlite3.Error, ValueError) as error:  # ValueError: a NUL in the SQL
+            raise full_disk(error, self.path.parent) or _error(error) from error
         seconds = time.perf_counter() - begun
         changes = connection.total_changes - before[0]
         changed = (connection.total_changes, self._schema_version()) != before
@@ -147,9 +155,13 @@ class D1Database:
 
     def close(self) -> None:
         """End the query that runs and close the file."""
-        self._connection.interrupt()
+        self._closing = True
         self._thread.submit(self._connection.close).result()
         self._thread.shutdown()
+
+
+def _too_large() -> D1Error:
+    return D1Error(f"The answer is larger than {rules.MAX_RESULT} bytes; ask for fewer rows with LIMIT: SQLITE_TOOBIG")
 
 
 def _text(data: bytes) -> str:

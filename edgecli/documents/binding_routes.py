@@ -73,7 +73,7 @@ async def _converted(request: Request, file: _File) -> dict[str, Any]:
     try:
         text = await asyncio.to_thread(_markdown, file)
     except DocumentError as error:
-        return said | {"format": "error", "error": f"{error.message}. {error.hint or ''}".strip()}
+        return said | {"format": "error", "error": error.advice}
     return said | {"format": "markdown", "tokens": await _tokens(request, text), "data": text}
 
 
@@ -82,9 +82,9 @@ def _markdown(file: _File) -> str:
         data = base64.b64decode(file.data, validate=True)
     except binascii.Error as error:
         raise DocumentError(f"The data of `{file.name}` is not base64", code="malformed") from error
-    name = PurePath(file.name)
+    name = PurePath(PurePath(file.name).name or "file")
     if not name.suffix:
-        name = name.with_name((name.name or "file") + (mimetypes.guess_extension(file.mime_type) or ""))
+        name = PurePath(f"{name}{mimetypes.guess_extension(file.mime_type) or ''}")
     found = parse_document(data, name)
     if not found.text.strip():
         raise DocumentError(

@@ -97,15 +97,16 @@ async def _after(metadata: bytes, body: Body) -> AsyncGenerator[bytes]:
 
 
 async def _list(bucket: Bucket, asked: BindingRequest) -> Response:
+    # Runtimes that do not say so are old ones, which want all.
+    http, custom = (kind in asked.include or not asked.new_runtime for kind in (_HTTP, _CUSTOM))
     listing = await bucket.list(
         prefix=asked.prefix,
         delimiter=asked.delimiter,
         cursor=asked.cursor,
         start_after=asked.start_after,
         limit=asked.most,
+        metadata=http or custom,
     )
-    # Runtimes that do not say so are old ones, which want all.
-    http, custom = (kind in asked.include or not asked.new_runtime for kind in (_HTTP, _CUSTOM))
     result: dict[str, Any] = {
         "objects": [to_wire(found, http=http, custom=custom) for found in listing.objects],
         "truncated": listing.cursor is not None,

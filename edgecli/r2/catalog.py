@@ -32,6 +32,8 @@ MIGRATIONS = (
         """,
     ),
 )
+_BARE = 400
+"""Bytes of an object on the wire without its key and what its caller gave."""
 _COLUMNS = "key, version, size, etag, uploaded, checksums, http, custom, storage_class, pieces"
 
 
@@ -105,10 +107,12 @@ def page(
     delimiter: bytes,
     limit: int,
     most_bytes: int,
+    metadata: bool,
 ) -> Page:
     """List objects from `start` on; those that share what precedes the delimiter count as one.
 
-    A page has at most `limit` objects and prefixes, and ends early when their metadata is longer than `most_bytes`.
+    A page has at most `limit` objects and prefixes, and ends early where they are longer than `most_bytes`; `metadata`
+    says whether what callers gave counts.
     """
     objects: list[StoredObject] = []
     prefixes: list[str] = []
@@ -126,7 +130,7 @@ def page(
         cut = key.find(delimiter, len(prefix)) if delimiter else -1
         if cut < 0:
             objects.append(_object(*row))
-            size += len(key) + len(row[6]) + len(row[7])
+            size += len(key) + _BARE + (len(row[6]) + len(row[7]) if metadata else 0)
             start = after_key(key)
         else:
             shared = key[: cut + len(delimiter)]

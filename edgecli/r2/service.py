@@ -25,8 +25,8 @@ from edgecli.r2.schema import (
 from edgecli.r2.uploads import Uploads
 from edgecli.state import Database
 
-LISTED_BYTES = 256 << 10
-"""Bytes of metadata after which a page of a listing ends, as in the cloud; workerd takes no answer over 1 MiB."""
+LISTED_BYTES = 768 << 10
+"""Bytes after which a page of a listing ends: workerd takes no answer over 1 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +159,12 @@ class Bucket:
         cursor: str | None = None,
         start_after: str | None = None,
         limit: int = MAX_LIST,
+        metadata: bool = True,
     ) -> Listing:
-        """Return a page of the objects in the order of their keys' bytes. Raises R2Error."""
+        """Return a page of the objects in the order of their keys' bytes. Raises R2Error.
+
+        It may have fewer than `limit`, where they are long; `metadata` says whether what callers gave counts.
+        """
         if not 1 <= limit <= MAX_LIST:
             raise errors.invalid_max_keys()
         try:
@@ -178,6 +182,7 @@ class Bucket:
                 delimiter=delimiter.encode(),
                 limit=limit,
                 most_bytes=LISTED_BYTES,
+                metadata=metadata,
             )
         )
         return Listing(page.objects, page.prefixes, None if page.next is None else to_cursor(page.next))
