@@ -48,6 +48,8 @@ def routes() -> list[BaseRoute]:
     return [
         Route("/ai/to-everything/markdown/transformer", in_form(_transform, _failed), methods=["POST"]),
         Route("/ai/to-everything/markdown/supported", in_form(_supported, _failed), methods=["GET"]),
+        # Some versions of the binding send the files to the path of the list.
+        Route("/ai/to-everything/markdown/supported", in_form(_transform, _failed), methods=["POST"]),
     ]
 
 

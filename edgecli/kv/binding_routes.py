@@ -65,7 +65,7 @@ def _namespace(request: Request) -> str:
 
 def _key(request: Request) -> str:
     """Return the key of the path as it was sent: `%2F` is a part of it, as is a `/`."""
-    raw: bytes = request.scope["raw_path"].partition(b"?")[0].removeprefix(b"/")
+    raw: bytes = request.scope["raw_path"].removeprefix(b"/")
     if request.query_params.get("urlencoded", "").lower() == "true":
         raw = unquote_to_bytes(raw)
     try:

@@ -150,3 +150,15 @@ def test_a_product_that_is_not_there_is_named(ai: httpx.Client, method: str, pat
     answer = ai.request(method, path)
     assert (answer.status_code, answer.json()["success"]) == (501, False)
     assert f"`{name}` has nobody to answer it" in answer.json()["errors"][0]["message"]
+
+
+def test_wranglers_tunnel_answers_as_the_binding_does(bound: Bound) -> None:
+    """What `wrangler dev` of version 3 sends: the binding's own request, its URL in a header."""
+    tunnel = "/client/v4/accounts/any/ai/run/proxy"
+    headers = {"x-forwarded": "http://workers-binding.ai/run?version=3", "cf-consn-model-id": GENERATION}
+    answer = bound.post(tunnel, headers=headers, json={"inputs": BRIEF, "options": {}})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json()["usage"]["completion_tokens"] == 6
+    for url in ("http://a/../kv/x", "http://a/kv/x", ""):
+        answer = bound.post(tunnel, headers={"x-forwarded": url})
+        assert (answer.status_code, answer.json()["internalCode"]) == (404, 7000)
