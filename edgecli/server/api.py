@@ -20,8 +20,8 @@ from edgecli.errors import EdgeError, NotFoundError, UsageError
 from edgecli.models.routes import routes as models_routes
 from edgecli.rag.routes import routes as rag_routes
 from edgecli.server.access import AccessRules
+from edgecli.server.channels import ForwardedAi
 from edgecli.server.metrics import metrics
-from edgecli.vectorize.binding_routes import routes as vectorize_binding_routes
 from edgecli.vectorize.care_routes import routes as vectorize_care_routes
 from edgecli.vectorize.routes import routes as vectorize_routes
 
@@ -55,10 +55,10 @@ def create_app(runtime: Runtime, *, public_token: str | None = None, loopback: b
         Route("/healthz", health),
         Route("/metrics", metrics),
         Route("/edge/status", status),
+        Route("/client/v4/accounts/{account}/ai/run/proxy", ForwardedAi(runtime)),
         *ai_routes(),
         *ai_v1_routes(),
         *vectorize_routes(),
-        *vectorize_binding_routes(),
         *vectorize_care_routes(),
         *models_routes(),
         *rag_routes(),
