@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgecli.runtime import Runtime
 
 HEADINGS = ("Binding", "Resource", "Where")
-_LONGEST_VALUE = 16
+_LONGEST_VALUE = 14
 _NARROWEST = 24
 """Cells that the last column needs beside the others."""
 _FRIENDLY = {
@@ -88,8 +88,8 @@ async def _models(project: Project, runtime: Runtime) -> tuple[list[str], str | 
         runs = view.stand_in or view.id
         if len(named) > 2 and runs in named and view.stand_in is None and _stands_in(runs, settings.models):
             continue  # it has its line where it stands in
-        stand_in = f", {view.stand_in} stands in" if view.stand_in else ""
-        lines.append(f"{model}{stand_in} ({view.engine}{'' if view.installed else ', not pulled'})")
+        state = f"{view.engine}{'' if view.installed else ', not pulled'}"
+        lines += [model, f"  → {view.stand_in}, {state}"] if view.stand_in else [f"{model}, {state}"]
         if not view.installed and runs not in missing:
             missing.append(runs)
     return lines, f"Not on this machine yet: `edgecli models pull {' '.join(missing)}`." if missing else None

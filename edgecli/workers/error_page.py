@@ -71,6 +71,12 @@ def excerpt(place: Place, spec: WorkerSpec) -> list[tuple[int, str]]:
     return list(enumerate(lines[first - 1 : place.line + LINES_AROUND], first))
 
 
+def _tells_more(error: WorkerError) -> bool:
+    """Tell whether the trace says more than the message and the place."""
+    frames = error.trace.count('\n  File "') + error.trace.count("\n    at ")
+    return bool(error.trace) and error.trace.strip() != error.message and (error.place is None or frames > 0)
+
+
 def text_of(error: WorkerError, spec: WorkerSpec) -> str:
     """Return an error as text: place, source, trace, what to do."""
     lines = [error.message]
@@ -79,7 +85,7 @@ def text_of(error: WorkerError, spec: WorkerSpec) -> str:
         lines[0] = where + error.message.removeprefix(where)
         for count, line in excerpt(error.place, spec):
             lines.append(f"  {'>' if count == error.place.line else ' '} {count:>4} | {line[:200]}")
-    if error.trace and error.trace.strip() != error.message:
+    if _tells_more(error):
         lines += ["", error.trace.rstrip()]
     if error.hint:
         lines += ["", f"hint: {error.hint}"]
@@ -125,7 +131,7 @@ def page(error: WorkerError, spec: WorkerSpec) -> str:
         parts.append(f"<h2>{html.escape(shown(error.place, spec))}</h2>")
         if lines := excerpt(error.place, spec):
             parts.append(f"<pre>{''.join(_line(*each, at=error.place.line) for each in lines)}</pre>")
-    if error.trace and error.trace.strip() != error.message:
+    if _tells_more(error):
         trace = "".join(f"<span>{html.escape(line) or ' '}</span>" for line in error.trace.rstrip().splitlines())
         parts.append(f"<h2>Trace</h2><pre>{trace}</pre>")
     if error.hint:
