@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edgecli.rag.retrieve import RetrievalService
     from edgecli.rag.store import RagStore
     from edgecli.vectorize.service import VectorizeService
+    from edgecli.workers.running import Workers
 
 
 class Runtime:
@@ -129,6 +130,12 @@ class Runtime:
         from edgecli.rag.answer import AnswerService
 
         return AnswerService(self.project, self.ai, self.retrieval)
+
+    @cached_property
+    def workers(self) -> Workers:
+        from edgecli.workers.running import Workers
+
+        return Workers()
 
     async def close(self) -> None:
         """End the engines, close the stores, give the state back; in the event loop that used them."""

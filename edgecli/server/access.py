@@ -4,7 +4,8 @@ On a loopback address the Cloudflare paths are open, as local clients come with 
 edgecli's own paths, which read local files, want the token of `.edgecli/server.json`. On any other address every
 call wants the configured token. Pages in a browser are kept out: a foreign `Host` (DNS rebinding) is refused, and so
 is a call from another `Origin` (cross-site requests) that brings no token. A page on another port of this machine is
-such an origin: whoever wrote it may not use the models and indexes.
+such an origin: whoever wrote it may not use the models and indexes. WebSockets obey the same rules: browsers let
+pages open them to any origin.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class AccessRules:
         self.loopback = loopback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] in {"http", "websocket"}:
             refusal = self._refusal(scope["path"], Headers(scope=scope))
             if refusal is not None:
                 await refused(refusal, scope["path"])(scope, receive, send)
@@ -61,7 +62,7 @@ class AccessRules:
                     f"Requests from pages of `{origin}` are refused.",
                     hint="Let the page's own server make the call, or bring the token as `Authorization: Bearer …`.",
                 )
-        if known or path == "/healthz":
+        if known or path in {"/healthz", "/edge/healthz"}:
             return None
         if not self.loopback or self.public_token:
             return _unauthorised(

@@ -24,6 +24,7 @@ from edgecli.server.channels import ForwardedAi
 from edgecli.server.metrics import metrics
 from edgecli.vectorize.care_routes import routes as vectorize_care_routes
 from edgecli.vectorize.routes import routes as vectorize_routes
+from edgecli.workers.routes import routes as workers_routes
 
 if TYPE_CHECKING:
     from edgecli.runtime import Runtime
@@ -52,10 +53,14 @@ async def status(request: Request) -> Response:
 def create_app(runtime: Runtime, *, public_token: str | None = None, loopback: bool = True) -> AccessRules:
     """Return the app that answers for one project."""
     routes: list[BaseRoute] = [
+        # A Worker has the two short paths for itself.
         Route("/healthz", health),
         Route("/metrics", metrics),
+        Route("/edge/healthz", health),
+        Route("/edge/metrics", metrics),
         Route("/edge/status", status),
         Route("/client/v4/accounts/{account}/ai/run/proxy", ForwardedAi(runtime)),
+        *workers_routes(),
         *ai_routes(),
         *ai_v1_routes(),
         *vectorize_routes(),
