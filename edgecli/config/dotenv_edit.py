@@ -43,7 +43,7 @@ def set_variable(path: Path, name: str, value: str) -> bool:
             _write(path, new)
             return bool(found)
     raise ConfigError(
-        f"The value of `{name}` cannot be written into `{path.name}`: it mixes quotes and backslashes as the syntax cannot.",
+        f"The value of `{name}` cannot be written into `{path.name}`: its quotes and backslashes exclude each other.",
         hint="Encode it, as base64 for example, and let the Worker decode it.",
         code="cannot_edit",
     )

@@ -1,4 +1,4 @@
-"""Types of a Worker's `env`, from its configuration: for TypeScript as wrangler writes them, for Python as protocols."""
+"""Types of a Worker's `env` from its configuration: for TypeScript as wrangler writes them, for Python as protocols."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ class JsDict(dict[str, Any]):
 ''',
     "Ai": '''
 class Ai(Protocol):
-    async def run(self, model: str, inputs: dict[str, Any], options: dict[str, Any] | None = None, /, **more: Any) -> Any:
+    async def run(self, model: str, inputs: Any = None, options: dict[str, Any] | None = None, /, **more: Any) -> Any:
         """Return what the model's task answers with: a `JsDict`, or a stream for `"stream": True`."""
         ...
 

@@ -117,7 +117,8 @@ def test_python_types_hold_in_a_strict_checker(project: Path) -> None:
     if pyright is None:
         pytest.skip("pyright is not installed")
     assert run(app, ["types"]) == 0
-    stubs = "from typing import Any\nclass WorkerEntrypoint:\n    env: Any\nclass Response:\n    def __init__(self, body: Any) -> None: ...\n"
+    stubs = "from typing import Any\nclass WorkerEntrypoint:\n    env: Any\n"
+    stubs += "class Response:\n    def __init__(self, body: Any) -> None: ...\n"
     (project / "src" / "workers.pyi").write_text(stubs)
     settings = {"typeCheckingMode": "strict", "reportMissingModuleSource": False, "extraPaths": ["src"]}
     (project / "pyrightconfig.json").write_text(json.dumps(settings))
