@@ -29,7 +29,7 @@ def init(
         typer.Option(
             "--template",
             "-t",
-            help=f"The template; default `{DEFAULT_TEMPLATE}`. Or `./folder`, `gh:owner/repo/folder#branch`, a git URL.",
+            help=f"The template; default `{DEFAULT_TEMPLATE}`; `./folder`, `gh:owner/repo/folder#tag`, a git URL.",
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, take the defaults.")] = False,

@@ -123,6 +123,17 @@ def _imports(project: Project, source: Scan) -> Iterator[Finding]:
         yield Finding("ok", "imports", ", ".join(names) or "none")
 
 
+def package_imports(project: Project, source: Scan) -> list[str]:
+    """Return the packages that the code imports, by the names under which they are installed where that is known."""
+    if not (project.main or "").endswith(".py"):
+        return sorted({package for each in source.imports if (package := package_of(each.name))})
+    from importlib.metadata import packages_distributions
+
+    known = packages_distributions()
+    needed = {each.name for each in source.imports if not each.optional}
+    return sorted(known.get(name, [name])[0] for name in needed - RUNTIME_MODULES - sys.stdlib_module_names)
+
+
 def _missing_python(project: Project, source: Scan) -> Iterator[Finding]:
     known = RUNTIME_MODULES | sys.stdlib_module_names
     for each in _first(each for each in source.imports if each.name not in known and not each.optional):

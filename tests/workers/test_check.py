@@ -144,6 +144,6 @@ def test_packages_of_javascript_are_installed(check: Any, project: Path) -> None
     )
     code, found = check(config)
     assert code == 1
-    assert ["`hono` is not in node_modules." == each["message"] for each in errors(found)] == [True]
+    assert [each["message"] == "`hono` is not in node_modules." for each in errors(found)] == [True]
     (project / "node_modules" / "hono").mkdir(parents=True)
     assert check(config)[0] == 0
