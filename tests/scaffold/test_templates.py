@@ -17,6 +17,8 @@ from edgecli.scaffold.names import FALLBACK_NAME
 from edgecli.scaffold.service import create
 from edgecli.scaffold.templates import find_template, list_templates, templates_directory
 
+NAMES = ["batch", "chat", "rag", "rag-js", "stream", "vectorize"]
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -26,16 +28,16 @@ def project(tmp_path: Path) -> Path:
 def test_the_checkout_has_its_templates_beside_the_package() -> None:
     package = Path(edgecli.__file__).parent
     assert templates_directory() == package.parent / "templates"
-    assert [template.name for template in list_templates()] == ["rag"]
+    assert [template.name for template in list_templates()] == NAMES
 
 
 def test_an_installed_package_has_its_templates_inside(tmp_path: Path) -> None:
     # As the wheel lays it out; the folder beside it belongs to someone else.
     inside = tmp_path / "site-packages" / "edgecli" / "_templates"
-    shutil.copytree(find_template("rag").path, inside / "rag")
+    shutil.copytree(templates_directory(), inside)
     (tmp_path / "site-packages" / "templates" / "other").mkdir(parents=True)
     assert templates_directory(inside.parent) == inside
-    assert sorted(find_template("rag", inside).files()) == sorted(find_template("rag").files())
+    assert list(find_template("rag-js", inside).sources) == list(find_template("rag-js").sources)
 
 
 def test_lost_templates_are_an_error(tmp_path: Path) -> None:
@@ -47,8 +49,8 @@ def test_lost_templates_are_an_error(tmp_path: Path) -> None:
 
 def test_what_a_run_leaves_in_a_template_is_not_copied(tmp_path: Path) -> None:
     copy = tmp_path / "rag"
-    shutil.copytree(find_template("rag").path, copy)
-    before = list(find_template("rag", tmp_path).files())
+    shutil.copytree(templates_directory(), tmp_path, dirs_exist_ok=True)
+    before = list(find_template("rag", tmp_path).sources)
     for leftover in (
         ".edgecli/edge.db",
         "src/__pycache__/worker.pyc",
@@ -57,17 +59,17 @@ def test_what_a_run_leaves_in_a_template_is_not_copied(tmp_path: Path) -> None:
     ):
         (copy / leftover).parent.mkdir(parents=True, exist_ok=True)
         (copy / leftover).write_text("left")
-    assert list(find_template("rag", tmp_path).files()) == before
+    assert list(find_template("rag", tmp_path).sources) == before
 
 
 def test_each_template_describes_itself() -> None:
     for template in list_templates():
-        files = set(template.files())
+        files = set(template.sources)
         assert template.title
         assert template.description
         assert template.next_steps
         assert template.placeholders <= files
-        assert {"README.md", ".gitignore", "wrangler.toml"} <= files
+        assert {"README.md", ".gitignore", "wrangler.toml", "tests/conftest.py", "tests/test_worker.py"} <= files
         assert "template.toml" not in files
 
 
