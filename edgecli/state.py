@@ -70,6 +70,7 @@ class StatePaths:
         self.server = directory / "server.json"
         self.database = directory / "edge.db"
         self.vectorize = directory / "vectorize"
+        self.workers = directory / "workers"
         self.kv = directory / "kv.db"
         self.r2 = directory / "r2"
         self.d1 = directory / "d1"

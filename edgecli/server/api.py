@@ -20,10 +20,12 @@ from edgecli.errors import EdgeError, NotFoundError, UsageError
 from edgecli.models.routes import routes as models_routes
 from edgecli.rag.routes import routes as rag_routes
 from edgecli.server.access import AccessRules
+from edgecli.server.account_routes import routes as account_routes
 from edgecli.server.channels import ForwardedAi
 from edgecli.server.metrics import metrics
 from edgecli.vectorize.care_routes import routes as vectorize_care_routes
 from edgecli.vectorize.routes import routes as vectorize_routes
+from edgecli.workers.deployed.wrangler_routes import routes as wrangler_routes
 from edgecli.workers.routes import routes as workers_routes
 
 if TYPE_CHECKING:
@@ -60,7 +62,9 @@ def create_app(runtime: Runtime, *, public_token: str | None = None, loopback: b
         Route("/edge/metrics", metrics),
         Route("/edge/status", status),
         Route("/client/v4/accounts/{account}/ai/run/proxy", ForwardedAi(runtime)),
+        *account_routes(),
         *workers_routes(),
+        *wrangler_routes(),
         *ai_routes(),
         *ai_v1_routes(),
         *vectorize_routes(),

@@ -28,9 +28,7 @@ def list_workers() -> None:
         console.table(["worker", "state", "language", "address"], rows)
 
 
-def delete(
-    name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
-) -> None:
+def delete(name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
     """Stop a deployed Worker and delete its code and secrets. What its bindings hold stays."""
     client = _client()
     client.call("GET", f"{SCRIPTS}/{quote(name, safe='')}/settings")  # one that is not there needs no question
@@ -48,8 +46,8 @@ def env() -> None:
 
     eval "$(edgecli workers env)"
     """
-    from edgecli.workers.account import ACCOUNT
     from edgecli.state import StatePaths, read_server
+    from edgecli.workers.account import ACCOUNT
 
     server = read_server(StatePaths(common().project().state_dir))
     if server is None:

@@ -23,13 +23,22 @@ class DeployedWorkers:
         """`make` returns a Worker that has not been started."""
         self._store = store
         self._make = make
-        self._running: dict[str, Worker] = {}
+        self.running: dict[str, Worker] = {}
         self._drafts: dict[str, Deployment] = {}
         self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def list(self) -> list[Deployment]:
         """Return all, by name."""
         return await asyncio.to_thread(self._store.list)
+
+    async def describe(self) -> list[dict[str, Any]]:
+        """Return what is known of each, as `/edge/workers` lists it."""
+        return [self._describe(each) for each in await self.list()]
+
+    def _describe(self, held: Deployment) -> dict[str, Any]:
+        worker = self.running.get(held.name) or self._make(self._store.spec(held))
+        facts = worker.describe() | {"address": f"/_workers/{held.name}/", "deployed_on": held.modified_on}
+        return facts if held.name in self.running else facts | {"state": "idle"}
 
     async def find(self, name: str) -> Deployment | None:
         """Return the Worker of this name, or None."""
@@ -38,10 +47,6 @@ class DeployedWorkers:
     async def get(self, name: str) -> Deployment:
         """Return the Worker of this name. Raises NotFoundError."""
         return await asyncio.to_thread(self._store.get, name)
-
-    def running(self, name: str) -> Worker | None:
-        """Return the Worker of this name if it runs."""
-        return self._running.get(name)
 
     async def draft(self, name: str, upload: Upload) -> Deployment:
         """Keep an uploaded version for `publish`."""
@@ -78,7 +83,7 @@ class DeployedWorkers:
         """Change secrets or crons; a Worker that runs begins anew with them."""
         async with self._changing[name]:
             changed = await asyncio.to_thread(lambda: self._store.change(name, **changes))
-            if name in self._running:
+            if name in self.running:
                 await self._run(self._store.spec(changed))
         return changed
 
@@ -86,29 +91,29 @@ class DeployedWorkers:
         """Stop a Worker and remove it; what its bindings hold stays."""
         async with self._changing[name]:
             await asyncio.to_thread(self._store.delete, name)
-            worker = self._running.pop(name, None)
+            worker = self.running.pop(name, None)
             if worker is not None:
                 await worker.stop()
 
     async def fetch(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request to a Worker. Raises NotFoundError, and WorkerError if it does not start."""
-        worker = self._running.get(name)
+        worker = self.running.get(name)
         if worker is None:
             async with self._changing[name]:
-                worker = self._running.get(name) or await self._run(self._store.spec(await self.get(name)))
+                worker = self.running.get(name) or await self._run(self._store.spec(await self.get(name)))
         await worker.fetch(scope, receive, send)
 
     async def close(self) -> None:
         """Stop all that run."""
-        workers, self._running = list(self._running.values()), {}
+        workers, self.running = list(self.running.values()), {}
         await asyncio.gather(*(worker.stop() for worker in workers))
 
     async def _run(self, spec: WorkerSpec) -> Worker:
-        worker = self._running.get(spec.name)
+        worker = self.running.get(spec.name)
         if worker is not None:
             await worker.reload(spec)
             return worker
         worker = self._make(spec)
         await worker.start()
-        self._running[spec.name] = worker
+        self.running[spec.name] = worker
         return worker

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from edgecli.envelope import ok, read_json
-from edgecli.errors import NotFoundError, UsageError
+from edgecli.errors import NotFoundError, StateError, UsageError
 from edgecli.workers.deployed.service import DeployedWorkers
 from edgecli.workers.deployed.store import Deployment
 from edgecli.workers.deployed.upload import read_upload
@@ -53,7 +53,10 @@ def routes() -> list[BaseRoute]:
 
 
 def _workers(request: Request) -> DeployedWorkers:
-    return request.app.state.deployed
+    deployed = request.app.state.runtime.workers.deployed
+    if deployed is None:
+        raise StateError("Workers run on a server only.", hint="Start `edgecli serve`.", code="no_server")
+    return deployed
 
 
 async def _held(request: Request) -> Deployment:

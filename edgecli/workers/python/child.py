@@ -25,7 +25,6 @@ from edgecli.workers.python.web.body import ReadableStream
 from edgecli.workers.python.web.headers import Headers
 from edgecli.workers.python.web.messages import Request, Response
 
-
 PRELOADED = (sdk,)
 """What the user's module will import, loaded before there is one."""
 
