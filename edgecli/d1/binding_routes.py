@@ -6,6 +6,7 @@ Source: workerd's `d1-api.ts`. A call is one query or a batch, which is one tran
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -76,8 +77,12 @@ async def _run(request: Request) -> Response:
     queries, batch = _read(await read_json(request, required=True))
     results = await service.database(request.state.binding.resource).run(queries)
     form = request.query_params.get("resultsFormat", "ARRAY_OF_OBJECTS")
-    answers = [_answer(result, form) for result in results]
-    return _json(answers if batch else answers[0])
+
+    def answer() -> Response:
+        answers = [_answer(result, form) for result in results]
+        return _json(answers if batch else answers[0])
+
+    return await asyncio.to_thread(answer)  # of millions of bytes in blobs it takes a while
 
 
 async def _dump(request: Request) -> Response:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 
-MAX_RESULT = 64 << 20
+MAX_RESULT = 32 << 20
 """Bytes of one answer's rows, as JSON has about."""
 
 LIMITS = {

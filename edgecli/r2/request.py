@@ -118,6 +118,8 @@ class BindingRequest(_Wire):
     start_after: str | None = None
     include: list[int] = []
     new_runtime: bool = False
+    ssec: Any = None
+    """A key to encrypt the object with."""
 
     @property
     def condition(self) -> Condition | None:
@@ -162,10 +164,13 @@ class BindingRequest(_Wire):
 def read(text: bytes) -> BindingRequest:
     """Return the request. Raises R2Error, 10029."""
     try:
-        return BindingRequest.model_validate_json(text)
+        request = BindingRequest.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         raise errors.invalid_argument(f"`{'.'.join(map(str, first['loc']))}`: {first['msg']}") from error
+    if request.ssec is not None:  # rather than keep in the clear what its owner wants to have encrypted
+        raise errors.invalid_argument("edgecli does not encrypt objects; leave `ssecKey` out here")
+    return request
 
 
 def to_wire(found: StoredObject, got: Range | None = None, *, http: bool = True, custom: bool = True) -> dict[str, Any]:

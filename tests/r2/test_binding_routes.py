@@ -275,6 +275,7 @@ def test_requests_of_another_form(bound: Bound, bucket: Bucket) -> None:
         bucket.ask("put", object="a"),
         bucket.send("get", object="a"),
         bucket.send("put", object="a", sha256="zz"),
+        bucket.send("put", object="a", ssec={"key": "00" * 32}),
     ):
         assert said(answer)[:2] == (400, 10029)
     for key in ("", "x" * 1025, "键" * 342):
