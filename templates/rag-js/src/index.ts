@@ -45,10 +45,8 @@ app.get("/search", async (c) => c.json({ sources: await search(c.env, c.var.ques
 app.get("/stream", async (c) => {
   const sources = await search(c.env, c.var.question);
   const first = new TextEncoder().encode(`data: ${JSON.stringify({ sources })}\n\n`);
-  const stream = (await c.env.AI.run(c.env.CHAT_MODEL, {
-    ...prompt(c.var.question, sources),
-    stream: true,
-  })) as ReadableStream;
+  const asked = { ...prompt(c.var.question, sources), stream: true };
+  const stream = (await c.env.AI.run(c.env.CHAT_MODEL, asked)) as unknown as ReadableStream;
   const { readable, writable } = new TransformStream();
   const writer = writable.getWriter();
   const sent = writer.write(first).then(() => writer.releaseLock()).then(() => stream.pipeTo(writable));

@@ -11,7 +11,7 @@ def test_a_question_is_answered_from_the_documents(call):
     assert answer.headers["content-type"].startswith("application/json")
     body = answer.json()
     assert body["answer"].strip()
-    assert "refunds.md" in [source["file"] for source in body["sources"]]
+    assert "docs/refunds.md" in [source["file"] for source in body["sources"]]
     assert [source["n"] for source in body["sources"]] == [1, 2, 3, 4]
     assert any("30 days" in source["text"] for source in body["sources"])
 
