@@ -39,6 +39,8 @@ class WorkerSpec:
     compatibility_date: str | None = None
     compatibility_flags: tuple[str, ...] = ()
     crons: tuple[str, ...] = ()
+    raw: dict[str, Any] = field(default_factory=dict[str, Any])
+    """The configuration's values as they stand there: how JavaScript is bundled, and what is not supported here."""
     bundled: bool = False
     """`main` is an upload of wrangler's: modules that need no bundling lie in its folder."""
 
@@ -62,6 +64,7 @@ class WorkerSpec:
             compatibility_date=project.compatibility_date,
             compatibility_flags=project.compatibility_flags,
             crons=tuple(project.raw.get("triggers", {}).get("crons", ())),
+            raw=project.raw,
         )
 
 
