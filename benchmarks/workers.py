@@ -250,9 +250,8 @@ def main() -> bool:
     if shutil.which("wrk") is None:
         print("Without `wrk` (`apt-get install wrk`) the requests a second are left out.")
     try:
-        from edgecli.workers.workerd.install import find_workerd
-
         from edgecli.errors import EdgeError
+        from edgecli.workers.workerd.install import find_workerd
 
         find_workerd()
     except EdgeError as error:

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ai": ("edgecli.ai.commands:app", "Run models; list those of Workers AI, their tasks and schemas."),
     "serve": ("edgecli.server.commands:serve", "Serve the API and the Worker on this machine, with warm models."),
     "tail": ("edgecli.workers.tail_command:tail", "Follow the requests and console lines of the running Worker."),
+    "workers": ("edgecli.workers.commands:app", "List and delete what wrangler deployed here; install workerd."),
     "ps": ("edgecli.models.loaded_commands:ps", "Show the models that the server has loaded."),
     "types": ("edgecli.workers.types_commands:types", "Write types for the Worker's env."),
     "check": (

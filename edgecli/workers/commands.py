@@ -8,8 +8,13 @@ import typer
 
 from edgecli import console
 from edgecli.cli import EdgeTyper, common
+from edgecli.workers import deployed_commands
 
-app = EdgeTyper(help="Install what JavaScript Workers need.")
+app = EdgeTyper(help="List, follow and delete the Workers that run here; install what JavaScript Workers need.")
+app.command("list")(deployed_commands.list_workers)
+app.command()(deployed_commands.logs)
+app.command()(deployed_commands.delete)
+app.command()(deployed_commands.env)
 
 
 @app.command()
