@@ -55,6 +55,11 @@ def known_files(connection: sqlite3.Connection) -> set[str]:
     return known
 
 
+def buckets(connection: sqlite3.Connection) -> list[str]:
+    """Return the buckets that hold an object, by name."""
+    return [name for (name,) in connection.execute("SELECT DISTINCT bucket FROM objects ORDER BY bucket")]
+
+
 def find(connection: sqlite3.Connection, bucket: str, key: bytes) -> StoredObject | None:
     """Return an object."""
     row = connection.execute(f"SELECT {_COLUMNS} FROM objects WHERE bucket = ? AND key = ?", (bucket, key)).fetchone()

@@ -67,6 +67,10 @@ class R2Service:
         """Return a bucket, whether or not it has objects yet."""
         return Bucket(self, name)
 
+    async def names(self) -> list[str]:
+        """Return the buckets that hold an object."""
+        return await self.database.run(catalog.buckets)
+
     async def close(self) -> None:
         """Finish what is queued and close the database."""
         self.database.close()

@@ -18,6 +18,7 @@ from edgecli.ai.v1.routes import routes as ai_v1_routes
 from edgecli.envelope import ok, unexpected
 from edgecli.errors import EdgeError, NotFoundError, UsageError
 from edgecli.models.routes import routes as models_routes
+from edgecli.r2.routes import routes as r2_routes
 from edgecli.rag.routes import routes as rag_routes
 from edgecli.server.access import AccessRules
 from edgecli.server.account_routes import routes as account_routes
@@ -65,6 +66,7 @@ def create_app(runtime: Runtime, *, public_token: str | None = None, loopback: b
         *account_routes(),
         *workers_routes(),
         *wrangler_routes(),
+        *r2_routes(),
         *ai_routes(),
         *ai_v1_routes(),
         *vectorize_routes(),

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edgecli.ai.v1.failures import refused
 from edgecli.errors import EdgeError
-from edgecli.workers.channel import TOKEN_HEADER
+from edgecli.workers.channel import GATEWAY_HEADER, TOKEN_HEADER
 from edgecli.workers.deployed.service import DeployedWorkers
 from edgecli.workers.process import WorkerError
 from edgecli.workers.worker import Worker
@@ -24,7 +24,14 @@ DEPLOYED = "/_workers/"
 DEPLOYED_HOST = ".localhost"
 """`NAME.localhost` is this machine in every browser; there a deployed Worker has all paths for itself."""
 SCHEDULED = "/__scheduled"
-_TOKEN = TOKEN_HEADER.encode()
+NO_GATEWAY = {
+    "success": False,
+    "result": [],
+    "messages": [],
+    "error": [{"code": 2001, "message": "edgecli has no AI Gateway yet: call env.AI.run, or the provider itself."}],
+}
+"""In the form of the AI Gateway's own errors."""
+_TOKEN, _GATEWAY = TOKEN_HEADER.encode(), GATEWAY_HEADER.encode()
 
 
 class Front:
@@ -49,6 +56,8 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and any(name == _TOKEN for name, _ in scope["headers"]):
             await self.channel(scope, receive, send)
+        elif scope["type"] == "http" and any(name == _GATEWAY for name, _ in scope["headers"]):
+            await JSONResponse(NO_GATEWAY, status_code=502)(scope, receive, send)
         elif (found := _deployed(scope)) is not None:
             try:
                 await self.deployed.fetch(*found, receive, send)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -26,6 +27,27 @@ def list_workers() -> None:
     else:
         rows = [[each["name"], each["state"], each["language"], each["address"]] for each in workers]
         console.table(["worker", "state", "language", "address"], rows)
+
+
+def logs(
+    name: Annotated[str | None, typer.Argument(help="One Worker only.", show_default=False)] = None,
+) -> None:
+    """Show the last requests and console lines of the running server's Workers.
+
+    `edgecli tail` follows the next ones.
+    """
+    from edgecli.workers.display import Painter, pretty, wants_colour
+
+    params = {"worker": name} if name else {}
+    events: list[dict[str, Any]] = _client().call("GET", "/edge/workers/logs", params=params)
+    if common().json:
+        console.print_json(events)
+    elif not events:
+        console.note("Nothing was asked or said yet.")
+    else:
+        paint = Painter(colour=wants_colour(sys.stdout))
+        for event in events:
+            console.write("\n".join(pretty(event, paint)) + "\n")
 
 
 def delete(name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:

@@ -14,14 +14,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from edgecli.workers.channel import BINDING_HEADER, TOKEN_HEADER
+from edgecli.workers.channel import BINDING_HEADER, GATEWAY_HEADER, TOKEN_HEADER
 from edgecli.workers.journal import LINES_KEPT, LONGEST_LINE
 from edgecli.workers.process import WorkerError
 from edgecli.workers.spec import Binding, WorkerSpec
 from edgecli.workers.workerd.bundle import Bundle
 from edgecli.workers.workerd.capnp import Embed, Word, to_text
 
-GATEWAY_HEADER = "x-edgecli-gateway"
 PUBLIC_SOCKET, INNER_SOCKET = "public", "inner"
 CONFIG_FILE, INNER_PATH, DESK_PATH = "config.capnp", "inner.sock", "desk.sock"
 

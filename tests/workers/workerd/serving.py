@@ -24,7 +24,7 @@ from edgecli.config.settings import WorkersSettings
 from edgecli.workers.channel import TOKEN_HEADER, Channel
 from edgecli.workers.journal import Journal
 from edgecli.workers.spec import Binding, WorkerSpec
-from edgecli.workers.workerd.config import GATEWAY_HEADER
+from edgecli.workers.channel import GATEWAY_HEADER
 from edgecli.workers.workerd.host import WorkerdProcess
 
 
