@@ -52,7 +52,7 @@ def routes() -> list[BaseRoute]:
 
 
 def _failed(error: EdgeError) -> Response:
-    return PlainTextResponse(error.message, status_code=error.status)
+    return PlainTextResponse(error.advice, status_code=error.status)
 
 
 def _service(request: Request) -> KvService:

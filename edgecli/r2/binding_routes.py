@@ -44,7 +44,7 @@ def routes() -> list[BaseRoute]:
 
 
 def _failed(error: EdgeError) -> Response:
-    said = {"version": 1, "v4code": error.cf_code, "message": error.message}
+    said = {"version": 1, "v4code": error.cf_code, "message": error.advice}
     found = error.found if isinstance(error, errors.R2Error) else None
     response = _metadata(to_wire(found)) if found else Response()
     response.status_code = error.status

@@ -7,6 +7,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -162,3 +163,13 @@ def test_wranglers_tunnel_answers_as_the_binding_does(bound: Bound) -> None:
     for url in ("http://a/../kv/x", "http://a/kv/x", ""):
         answer = bound.post(tunnel, headers={"x-forwarded": url})
         assert (answer.status_code, answer.json()["internalCode"]) == (404, 7000)
+
+
+def test_what_was_not_pulled_is_told_with_the_way_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGECLI_HOME", str(tmp_path / "home"))
+    with serve(tmp_path, [Binding("AI", "ai")]) as bound:
+        ai = bound.binding("AI")
+        assert f"edgecli models pull {GENERATION}" in run(ai, GENERATION, BRIEF).json()["description"]
+        files = {"files": [{"name": "a.md", "mimeType": "", "data": base64.b64encode("甲乙丙丁".encode()).decode()}]}
+        (converted,) = ai.post("/to-everything/markdown/transformer", json=files).json()["result"]
+        assert (converted["data"], converted["tokens"]) == ("甲乙丙丁", 3)
