@@ -23,6 +23,8 @@ Level = Literal["error", "warning", "note", "ok"]
 RUNTIME_MODULES = frozenset({"workers", "asgi", "js", "pyodide", "pyodide_js"})
 """What Cloudflare's Python runtime brings."""
 
+_HANDLERS = {"Default", "on_fetch", "on_scheduled"}
+
 # The method that the code calls -> the key of the binding that has it.
 _KEY_BY_METHOD = {
     **dict.fromkeys(("run", "models", "toMarkdown", "gateway", "autorag"), "ai"),
@@ -108,7 +110,12 @@ def _code(project: Project, source: Scan) -> Iterator[Finding]:
     if project.compatibility_date is None:
         hint = "Add a `compatibility_date`, the day on which the Worker was last tried out."
         yield Finding("warning", "code", "There is no `compatibility_date`; the cloud wants one.", hint)
-    if not source.faults:
+    if source.names.isdisjoint(_HANDLERS) and (project.main or "").endswith(".py") and not source.faults:
+        hint = "Write `class Default(WorkerEntrypoint)` with `async def fetch(self, request)`."
+        yield Finding(
+            "error", "code", "There is neither a class `Default` nor a function `on_fetch`.", hint, project.main
+        )
+    elif not source.faults:
         count = len(source.modules)
         yield Finding("ok", "code", f"{project.main}" + (f" and {count - 1} more of its modules" if count > 1 else ""))
 
