@@ -75,7 +75,7 @@ def test_what_fits_together_passes(check: Any, edgecli: Run) -> None:
         ("def on_fetch(r, env, c):\n    env.MODLE\n", "bindings", "`env.MODLE`", 2, "`MODEL`"),
         ("M = '@cf/no/such-model'\n" + ON_FETCH, "models", "@cf/no/such-model", 1, None),
         (
-            "M = '@cf/baai/bge-m3'\n",
+            "M = '@cf/baai/bge-m3'\n" + ON_FETCH,
             "models",
             "`@cf/baai/bge-m3` is not on this machine",
             1,

@@ -92,7 +92,9 @@ async function* pieces(body) {
       if (!line.startsWith("data:")) continue;
       const data = line.slice(5).trim();
       if (data === "[DONE]") return;
-      yield JSON.parse(data).response ?? "";
+      const event = JSON.parse(data);
+      if (event.error) throw new Error(event.error.message ?? event.error);
+      yield event.response ?? "";
     }
   }
 }
