@@ -13,7 +13,7 @@ from edgecli.config.edit import snippet
 from edgecli.errors import ConfigError, EdgeError, did_you_mean
 from edgecli.workers.env_types import Member, members
 from edgecli.workers.scan import MODEL_ID, Scan, Use, scan
-from edgecli.workers.scan_javascript import package_of
+from edgecli.workers.scan_javascript import package_of, syntax_errors
 
 if TYPE_CHECKING:
     from edgecli.config.project import Project
@@ -105,6 +105,13 @@ def _at(project: Project, level: Level, check: str, message: str, hint: str | No
 
 
 def _code(project: Project, source: Scan) -> Iterator[Finding]:
+    if not (project.main or "").endswith(".py"):
+        found = syntax_errors(source.modules, project.root.resolve())
+        source.faults += found or []
+        if found is None:
+            yield Finding(
+                "note", "code", "The syntax was not checked: `esbuild` is not in node_modules nor on the path."
+            )
     for each in source.faults:
         yield _at(project, "error", "code", each.detail, None, each)
     if project.compatibility_date is None:

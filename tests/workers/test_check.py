@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -155,3 +156,18 @@ def test_packages_of_javascript_are_installed(check: Any, project: Path) -> None
     assert [each["message"] == "`hono` is not in node_modules." for each in errors(found)] == [True]
     (project / "node_modules" / "hono").mkdir(parents=True)
     assert check(config)[0] == 0
+
+
+def test_the_syntax_of_javascript_is_checked_where_esbuild_is(check: Any, project: Path, edgecli: Run) -> None:
+    config = CONFIG.replace("worker.py", "src/index.ts").replace('compatibility_flags = ["python_workers"]\n', "")
+    (project / "src").mkdir()
+    (project / "src" / "index.ts").write_text("import './other';\nexport default { fetch: (r, env) => env.AI };\n")
+    (project / "src" / "other.ts").write_text("// first\nconst = 5;\n")
+    if shutil.which("esbuild") is None:
+        code, found = check(config)
+        assert code == 0
+        assert "was not checked" in "".join(each["message"] for each in found if each["level"] == "note")
+        pytest.skip("esbuild is not installed")
+    code, found = check(config)
+    assert code == 1
+    assert [(each["file"], each["line"]) for each in errors(found)] == [("src/other.ts", 2)]

@@ -142,7 +142,7 @@ box.onkeydown = event => {
 };
 document.onkeydown = event => { if (event.key === "Escape") running?.abort(); };
 at("clear").onclick = () => { running?.abort(); messages = []; localStorage.removeItem("messages"); redraw(); box.focus(); };
-at("language").onclick = () => { localStorage.language = language = language === "en" ? "zh" : "en"; draw(); };
+at("language").onclick = () => { localStorage.language = language = language === "en" ? "zh" : "en"; draw(); box.focus(); };
 redraw();
 </script>
 </html>
