@@ -230,7 +230,7 @@ class Client:
     ) -> Reply:
         target = quote(path, safe="/@:%._-~")
         if params:
-            target += "?" + urlencode({key: value for key, value in params.items() if value is not None})
+            target += "?" + urlencode({key: value for key, value in params.items() if value is not None}, doseq=True)
         content = body if body is not None else b"" if json_body is None else json.dumps(json_body).encode()
         headers = {"authorization": f"Bearer {self._token}", "host": "localhost", "content-type": kind}
         return self._transport.send(method, target, headers, content)
@@ -242,7 +242,7 @@ def _starting_server(paths: StatePaths) -> ServerInfo | None:
     while True:
         server = read_server(paths)
         owner = None if server else read_owner(paths)
-        starts = owner is not None and owner.command == "edgecli serve" and process_alive(owner.pid)
+        starts = owner is not None and owner.command in {"edgecli serve", "edgecli dev"} and process_alive(owner.pid)
         if server is not None or not starts or time.monotonic() >= deadline:
             return server
         time.sleep(LOCK_POLL_SECONDS)

@@ -12,6 +12,7 @@ TITLE = "Cloudflare's AI platform on your own machine: models, vector indexes, d
 # Name -> where it lives (a Typer app or a function) and its line in the help, in the order of a first session.
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("edgecli.scaffold.commands:init", "Start a project from a template."),
+    "dev": ("edgecli.dev.commands:dev", "Run the project's Worker with its bindings; reload it when it changes."),
     "models": ("edgecli.models.commands:app", "List, pull, verify and remove model files."),
     "vectorize": ("edgecli.vectorize.commands:app", "Create, fill, query, keep and delete vector indexes."),
     "ingest": ("edgecli.rag.commands:ingest", "Bring a folder of documents into an index."),
@@ -19,15 +20,26 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rag": ("edgecli.rag.commands:app", "Answer questions from an index, with checked citations."),
     "chat": ("edgecli.chat.commands:chat", "Talk to a model, with an index behind it if you like."),
     "ai": ("edgecli.ai.commands:app", "Run models; list those of Workers AI, their tasks and schemas."),
-    "serve": ("edgecli.server.commands:serve", "Serve the API on this machine, with warm models."),
+    "serve": ("edgecli.server.commands:serve", "Serve the API and the Worker on this machine, with warm models."),
+    "tail": ("edgecli.workers.tail_command:tail", "Follow the requests and console lines of the running Worker."),
+    "workers": ("edgecli.workers.commands:app", "List and delete what wrangler deployed here; install workerd."),
     "ps": ("edgecli.models.loaded_commands:ps", "Show the models that the server has loaded."),
+    "types": ("edgecli.workers.types_commands:types", "Write types for the Worker's env."),
+    "check": (
+        "edgecli.workers.check_commands:check",
+        "Check that configuration, code and models fit together, for CI.",
+    ),
+    "secret": ("edgecli.workers.secret_commands:app", "Set, list and delete the Worker's secrets on this machine."),
+    "deploy": (
+        "edgecli.workers.deploy_commands:deploy",
+        "Say what the cloud would get; write a unit or Containerfile.",
+    ),
     "config": ("edgecli.config.commands:app", "Check and show the configuration."),
     "doctor": ("edgecli.doctor.commands:doctor", "Say what works on this machine and what does not."),
 }
 
 # What similar tools call it -> what it is called here.
 FAMILIAR = {
-    "dev": "serve",
     "generate": "ai run",
     "list": "models list",
     "ls": "models list",

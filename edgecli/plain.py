@@ -16,3 +16,8 @@ def printable(text: str) -> str:
 def printable_json(text: str) -> str:
     """Write the control characters of a JSON document as its escapes; its value stays the same."""
     return _CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+def one_line(text: str) -> str:
+    """Write what would begin a line or give a terminal orders as its escapes: a stranger chose it."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from edgecli.ai.batch import BatchQueue
     from edgecli.ai.service import AiService
     from edgecli.config.project import Project
+    from edgecli.d1.service import D1Service
+    from edgecli.kv.service import KvService
     from edgecli.models.service import ModelsService
+    from edgecli.r2.service import R2Service
     from edgecli.rag.answer import AnswerService
     from edgecli.rag.ingest import IngestService
     from edgecli.rag.retrieve import RetrievalService
     from edgecli.rag.store import RagStore
     from edgecli.vectorize.service import VectorizeService
+    from edgecli.workers.running import Workers
 
 
 class Runtime:
@@ -86,6 +90,24 @@ class Runtime:
         await self.rag_store.forget_index(uid)
 
     @cached_property
+    def kv(self) -> KvService:
+        from edgecli.kv.service import KvService
+
+        return KvService(self.state.paths.kv)
+
+    @cached_property
+    def r2(self) -> R2Service:
+        from edgecli.r2.service import R2Service
+
+        return R2Service(self.state.paths.r2)
+
+    @cached_property
+    def d1(self) -> D1Service:
+        from edgecli.d1.service import D1Service
+
+        return D1Service(self.state.paths.d1, seconds=self.settings.workers.stall_timeout)
+
+    @cached_property
     def rag_store(self) -> RagStore:
         from edgecli.rag.store import RagStore
 
@@ -109,13 +131,19 @@ class Runtime:
 
         return AnswerService(self.project, self.ai, self.retrieval)
 
+    @cached_property
+    def workers(self) -> Workers:
+        from edgecli.workers.running import Workers
+
+        return Workers()
+
     async def close(self) -> None:
         """End the engines, close the stores, give the state back; in the event loop that used them."""
         built = self.__dict__
         # Each is closed even if the one before it fails; the last in is the first out.
         async with AsyncExitStack() as stack:
             stack.callback(self._give_back)
-            for name in ("vectorize", "ai", "batches"):
+            for name in ("kv", "r2", "d1", "vectorize", "ai", "batches"):
                 if name in built:
                     stack.push_async_callback(built.pop(name).close)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,8 @@ KeepAlive = Annotated[
     str | None, typer.Option("--keep-alive", help="Stay so long after the last use: 90s, 5m, 1h; -1 is for ever.")
 ]
 
+HEADINGS = ("model", "engine", "device", "context", "memory", "busy", "stays")
+
 
 def ps() -> None:
     """Show the models that the running server has loaded, where they run, and how busy they are."""
@@ -28,7 +31,7 @@ def ps() -> None:
     elif not models:
         console.note("No model is loaded. The first request loads one, or `edgecli models load <id>`.")
     else:
-        _show(models)
+        console.table(HEADINGS, rows_of(models), right=[3, 4])
 
 
 def load(model: Model, keep_alive: KeepAlive = None) -> None:
@@ -64,8 +67,9 @@ def _call(path: str, body: dict[str, Any]) -> Any:
     return client.call("POST", path, json=body)
 
 
-def _show(models: list[dict[str, Any]]) -> None:
-    rows = [
+def rows_of(models: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return the loaded models as rows below `HEADINGS`."""
+    return [
         [
             each["name"],
             each["engine"],
@@ -77,17 +81,16 @@ def _show(models: list[dict[str, Any]]) -> None:
         ]
         for each in models
     ]
-    console.table(["model", "engine", "device", "context", "memory", "busy", "stays"], rows, right=[3, 4])
 
 
-def _device(facts: dict[str, Any]) -> str:
+def _device(facts: Mapping[str, Any]) -> str:
     layers = facts.get("layers")
     if not layers or not layers["gpu"] or layers["gpu"] == layers["total"]:
         return str(facts["device"])
     return f"{facts['device']} {layers['gpu']}/{layers['total']} layers, cpu the rest"
 
 
-def _busy(facts: dict[str, Any]) -> str:
+def _busy(facts: Mapping[str, Any]) -> str:
     activity = facts.get("activity")
     if activity is None:
         return f"{facts['users']} calls" if facts.get("users") else "idle"

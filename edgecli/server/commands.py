@@ -1,4 +1,4 @@
-"""`edgecli serve`: the API over HTTP, with warm models."""
+"""`edgecli serve`: the API over HTTP, with warm models, and the project's Worker at `/`."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ def serve(
     ] = None,
     warm: Annotated[bool, typer.Option("--warm/--no-warm", help="Load the project's models at once.")] = True,
 ) -> None:
-    """Serve the API on this machine; commands of this project then answer in milliseconds.
+    """Serve the API and the project's Worker on this machine; commands then answer in milliseconds.
 
     Ctrl-C ends it.
     """
-    from edgecli.server.process import run_server
+    from edgecli.server.process import Plain, run_server
 
     shared = common()
+    companion = Plain(warm=warm, json=shared.json)
     code = run_server(
-        shared.project(), host=host, port=port, token=token, warm=warm, verbose=shared.verbose > 0, json=shared.json
+        shared.project(), host=host, port=port, token=token, verbose=shared.verbose > 0, companion=companion
     )
     raise typer.Exit(code)

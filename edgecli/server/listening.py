@@ -18,7 +18,8 @@ SHUTDOWN_SECONDS = 3
 class Server(uvicorn.Server):
     """Serve an ASGI app until SIGINT or SIGTERM; a second signal does not wait for running answers."""
 
-    def __init__(self, app: object) -> None:
+    def __init__(self, app: object, *, signals: bool = True) -> None:
+        """Without `signals` only `should_exit` ends it."""
         config = uvicorn.Config(
             app,  # pyright: ignore[reportArgumentType] - uvicorn's type wants a union of its own protocols
             log_level="warning",
@@ -31,6 +32,7 @@ class Server(uvicorn.Server):
         logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
         self.ended_by: int | None = None
         """The number of the signal that ended it."""
+        self._signals = (signal.SIGINT, signal.SIGTERM) if signals else ()
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -40,7 +42,7 @@ class Server(uvicorn.Server):
             self.should_exit = True
             self.ended_by = self.ended_by or number
 
-        before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, end) for number in self._signals}
         try:
             yield
         finally:

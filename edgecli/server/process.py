@@ -9,8 +9,9 @@ import json as jsonlib
 import logging
 import os
 import socket
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from edgecli import __version__, console, logs
 from edgecli.errors import EdgeError, ExitCode, StateError, UsageError
@@ -20,8 +21,11 @@ from edgecli.state import ServerInfo, StatePaths, read_server, write_atomically
 if TYPE_CHECKING:
     from edgecli.config.project import Project
     from edgecli.runtime import Runtime
+    from edgecli.workers.worker import Worker
 
 PORTS_TO_TRY = 20
+LONGEST_START = 10.0
+"""Seconds that a server waits for its Worker before it says that it is ready."""
 log = logging.getLogger("edgecli.server")
 
 
@@ -31,11 +35,12 @@ def run_server(
     host: str | None,
     port: int | None,
     token: str | None,
-    warm: bool,
     verbose: bool,
-    json: bool,
+    companion: Companion,
 ) -> int:
-    """Serve the project's API until a signal ends it; return the exit code, 130 for Ctrl-C and 143 for SIGTERM.
+    """Serve the project's API and its Worker until a signal ends it.
+
+    Return the exit code, 130 for Ctrl-C and 143 for SIGTERM, 0 where the companion ended it.
 
     Raises UsageError where the address would need a token, StateError if another process holds the state,
     EdgeError, code `port_in_use`, if a port that was asked for is taken.
@@ -72,7 +77,7 @@ def run_server(
         listener = _bind(host, wanted, exact=port is not None)
         if wanted and (taken := listener.getsockname()[1]) != wanted:
             console.warn(f"Port {wanted} is in use by another program, so this server takes {taken}.")
-        signal = asyncio.run(_serve(runtime, paths, listener, host, token, warm=warm, json=json))
+        signal = asyncio.run(_serve(runtime, paths, listener, host, token, companion))
     finally:
         asyncio.run(runtime.close())
     return 128 + signal if signal else ExitCode.DONE
@@ -101,47 +106,162 @@ def _bind(host: str, port: int, *, exact: bool) -> socket.socket:
     raise EdgeError(f"Port {port} on `{host}` is in use.", hint="Choose another with `--port`.", code="port_in_use")
 
 
+class Companion(Protocol):
+    """Who stands beside a server that runs: says that it does, and what happens."""
+
+    traces: bool
+    """Whether answers show a developer what failed."""
+    test_scheduled: bool
+
+    async def run(self, server: Running) -> None:
+        """Stand there until the server ends; then this is cancelled."""
+        ...
+
+
+@dataclass
+class Running:
+    """A server that listens."""
+
+    runtime: Runtime
+    worker: Worker | None
+    started: asyncio.Task[None]
+    """Is done when the Worker has been started, or not: then it holds the error."""
+    address: str
+    """The public one, as people write it: `http://localhost:8787`."""
+    stop: Callable[[], None]
+    """Ends the server, as a signal would."""
+
+    async def begun(self) -> None:
+        """Wait for the Worker's start, but not for one that takes long."""
+        await asyncio.wait({self.started}, timeout=LONGEST_START)
+
+    async def prepare(self) -> None:
+        """Make the next reload of the Worker quick."""
+        from edgecli.server.launch import prepare
+
+        await prepare(self.worker.spec if self.worker else None)
+
+    async def warm(self) -> None:
+        """Load the project's models."""
+        await _warm(self.runtime)
+
+
+class Plain:
+    """What `serve` says: where it listens, its requests, and what its Worker writes."""
+
+    traces = False
+    test_scheduled = False
+
+    def __init__(self, *, warm: bool, json: bool) -> None:
+        self._warm = warm
+        self._json = json
+
+    async def run(self, server: Running) -> None:
+        """Say that it is ready, then follow the Worker's journal."""
+        from edgecli.workers.display import Reporter
+
+        await server.begun()
+        project = server.runtime.project
+        if server.worker is not None and server.worker.error is not None:
+            console.error(server.worker.error)
+        if self._json:
+            console.print_ndjson({"address": server.address, "pid": os.getpid(), "project": str(project.root)})
+        else:
+            console.write(f"Ready on {server.address}\n")
+        reporter = Reporter(form=server.runtime.settings.server.log)
+        async with asyncio.TaskGroup() as tasks:
+            if self._warm:
+                tasks.create_task(server.warm())
+            tasks.create_task(reporter.follow(server.runtime.workers.journal))
+
+
 async def _serve(
-    runtime: Runtime,
-    paths: StatePaths,
-    listener: socket.socket,
-    host: str,
-    token: str | None,
-    *,
-    warm: bool,
-    json: bool,
+    runtime: Runtime, paths: StatePaths, listener: socket.socket, host: str, token: str | None, companion: Companion
 ) -> int | None:
     """Serve; return the number of the signal that ended it."""
+    from edgecli.server.launch import Launcher, prepare, release
+    from edgecli.workers.spec import WorkerSpec
+
+    spec = WorkerSpec.of_project(runtime.project)
+    await prepare(spec)  # it starts while the app is imported
     from edgecli.server.api import create_app
+    from edgecli.server.channels import create_channels
+    from edgecli.server.front import Front
     from edgecli.server.listening import Server
     from edgecli.server.request_log import RequestLog
+    from edgecli.server.standby import Standby
+    from edgecli.workers.channel import Channel
+    from edgecli.workers.deployed.service import DeployedWorkers
+    from edgecli.workers.deployed.store import DeployedStore
 
+    project, settings = runtime.project, runtime.settings.server
+    public = f"http://{_in_url('localhost' if host == '127.0.0.1' else host)}:{listener.getsockname()[1]}"
+    # workerd serves the public socket itself; then this server listens on one of its own beside it.
+    apart = spec is not None and spec.language == "javascript" and not companion.test_scheduled
+    own = _bind("127.0.0.1", 0, exact=True) if apart else listener
+    reached = "127.0.0.1" if apart or host in ("0.0.0.0", "::") else host
+    address = f"{_in_url(reached)}:{own.getsockname()[1]}"
     app = create_app(runtime, public_token=token, loopback=is_loopback(host))
-    settings = runtime.settings.server
-    server = Server(RequestLog(app, form=settings.log, bodies=settings.log_bodies))
-    shown = "localhost" if host == "127.0.0.1" else f"[{host}]" if ":" in host else host
-    bound_port = listener.getsockname()[1]
-    address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host if ':' not in host else f'[{host}]'}"
-    project = runtime.project
+    channel = Channel(create_channels(runtime))
+    launcher = Launcher(runtime, channel, address, traces=companion.traces)
+    worker = runtime.workers.own = launcher.worker(spec, listener if apart else None) if spec else None
+    deployed = runtime.workers.deployed = DeployedWorkers(DeployedStore(paths.workers), launcher.worker)
+    front = Front(
+        RequestLog(app, form=settings.log, bodies=settings.log_bodies),
+        channel,
+        worker,
+        deployed,
+        test_scheduled=companion.test_scheduled,
+    )
+    server = Server(front)
+    standby = Standby(listener, front) if apart else None
+    if standby is not None and worker is not None:
+        worker.changed = lambda: standby.wanted(worker.state != "running")
+        worker.changed()
     config = str(project.config_path.resolve()) if project.config_path else None
-    info = ServerInfo(f"{address}:{bound_port}", os.getpid(), runtime.token, __version__, project.env, config)
-    warming: asyncio.Task[None] | None = None
+    info = ServerInfo(f"http://{address}", os.getpid(), runtime.token, __version__, project.env, config)
+    serving = asyncio.create_task(server.serve(sockets=[own]))
+    started = asyncio.create_task(_start(worker))
+    running = Running(runtime, worker, started, public, lambda: setattr(server, "should_exit", True))
+    beside = asyncio.create_task(companion.run(running))
+    beside.add_done_callback(lambda task: None if task.cancelled() or not task.exception() else running.stop())
     try:
         write_atomically(paths.server, jsonlib.dumps(asdict(info)))
-        if json:
-            console.print_ndjson({"address": info.address, "pid": info.pid, "project": str(project.root)})
-        else:
-            console.write(f"Ready on http://{shown}:{bound_port}\n")
-        warming = asyncio.create_task(_warm(runtime)) if warm else None
-        await server.serve(sockets=[listener])
+        await serving
         return server.ended_by
     finally:
         paths.server.unlink(missing_ok=True)
-        if warming is not None:
-            warming.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await warming
+        running.stop()
+        await serving
+        await _end(started, beside)
+        if worker is not None:
+            await worker.stop()
+        await deployed.close()
+        await release(spec)
+        if standby is not None:
+            await standby.close()
         await runtime.close()  # here: the models' processes belong to this event loop
+
+
+async def _start(worker: Worker | None) -> None:
+    from edgecli.workers.process import WorkerError
+
+    if worker is not None:
+        with contextlib.suppress(WorkerError):  # it holds its error
+            await worker.start()
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    """Cancel tasks and wait for them; raise what went wrong in one of them before."""
+    for task in tasks:
+        task.cancel()
+    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 async def _warm(runtime: Runtime) -> None:

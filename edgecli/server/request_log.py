@@ -1,4 +1,7 @@
-"""One line for each request: as a person reads it, or as JSON. Without what was asked and answered, unless wanted."""
+"""One line for each request: as a person reads it, or as JSON. Without what was asked and answered, unless wanted.
+
+For the platform's paths: what a Worker answers is in its journal.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any, Literal
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edgecli import console
+from edgecli.plain import one_line
 
 Form = Literal["none", "text", "json"]
 LONGEST_BODY = 4096
@@ -58,14 +62,9 @@ class RequestLog:
         body = asked.decode("utf-8", "replace")
         if self.form == "text":
             line = f"{method} {path} {facts['status']} ({facts['ms']:g} ms)"
-            console.note(_one_line(f"{line} {body}" if body else line))
+            console.note(one_line(f"{line} {body}" if body else line))
             return
         record = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "method": method, "path": path, **facts}
         if body:
             record["body"] = body
         sys.stderr.write(json.dumps(record, ensure_ascii=False) + "\n")
-
-
-def _one_line(text: str) -> str:
-    """Write what would begin a line or give a terminal orders as its escapes: a client chose it."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

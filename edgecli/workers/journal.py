@@ -7,9 +7,10 @@ its memory: lines, events and listeners' queues are bounded, and what was left o
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -23,6 +24,9 @@ LINES_KEPT = 1_000
 
 Level = Literal["debug", "log", "info", "warn", "error"]
 Outcome = Literal["ok", "exception", "exceededCpu", "exceededMemory", "canceled", "unknown"]
+
+
+_SECRET = re.compile(r"^(set-)?cookie$|auth|key|secret|token|jwt", re.IGNORECASE)
 
 
 def _milliseconds() -> int:
@@ -63,16 +67,43 @@ class Event:
         self.exceptions.append({"name": name, "message": message, "stack": stack, "timestamp": _milliseconds()})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the event as `tail --format json` writes it."""
+        """Return the event as `tail --format json` writes it; headers that may hold secrets are left out."""
+        event = self.event
+        if event is not None and "headers" in event.get("request", {}):
+            event = {**event, "request": {**event["request"], "headers": redacted(event["request"]["headers"])}}
         return {
             "outcome": self.outcome,
             "scriptName": self.worker,
             "eventTimestamp": self.timestamp,
-            "event": self.event,
+            "event": event,
             "logs": self.logs,
             "exceptions": self.exceptions,
             "edge": {"ms": self.milliseconds, "tokens": self.tokens, "left_out": self.left_out},
         }
+
+
+def redacted(headers: Mapping[str, str]) -> dict[str, str]:
+    """Replace the values of headers that may hold secrets, as the cloud does in what `tail` shows.
+
+    https://developers.cloudflare.com/workers/runtime-apis/handlers/tail/#tailrequest
+    """
+    return {name: "REDACTED" if _SECRET.search(name) else value for name, value in headers.items()}
+
+
+class Listener:
+    """Whoever reads events as they come."""
+
+    def __init__(self) -> None:
+        self.events: asyncio.Queue[Event] = asyncio.Queue(EVENTS_WAITING)
+        self.missed = 0
+        """Events that were left out because too many waited."""
+
+    def hear(self, event: Event) -> None:
+        """Let an event wait to be read; the oldest leaves where there are too many."""
+        if self.events.full():
+            self.events.get_nowait()
+            self.missed += 1
+        self.events.put_nowait(event)
 
 
 class Journal:
@@ -80,22 +111,28 @@ class Journal:
 
     def __init__(self) -> None:
         self.last: deque[Event] = deque(maxlen=EVENTS_KEPT)
-        self._listeners: set[asyncio.Queue[Event]] = set()
+        self._listeners: set[Listener] = set()
+        self._counted: dict[str, tuple[int, int]] = {}
+
+    def counted(self, worker: str) -> tuple[int, int]:
+        """Return how many calls of a Worker's handlers there were, and how many of them failed."""
+        return self._counted.get(worker, (0, 0))
 
     def add(self, event: Event) -> None:
         """Keep an event and tell the listeners; one that does not keep up misses events."""
         self.last.append(event)
-        for queue in self._listeners:
-            if queue.full():
-                queue.get_nowait()
-            queue.put_nowait(event)
+        if event.event is not None:
+            calls, errors = self.counted(event.worker)
+            self._counted[event.worker] = (calls + 1, errors + (event.outcome not in ("ok", "canceled")))
+        for listener in self._listeners:
+            listener.hear(event)
 
-    async def follow(self) -> AsyncGenerator[Event]:
-        """Yield the events from now on."""
-        queue: asyncio.Queue[Event] = asyncio.Queue(EVENTS_WAITING)
-        self._listeners.add(queue)
+    async def follow(self, listener: Listener | None = None) -> AsyncGenerator[Event]:
+        """Yield the events from now on; `listener` counts those that came too fast."""
+        listener = listener or Listener()
+        self._listeners.add(listener)
         try:
             while True:
-                yield await queue.get()
+                yield await listener.events.get()
         finally:
-            self._listeners.discard(queue)
+            self._listeners.discard(listener)

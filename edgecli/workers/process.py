@@ -40,7 +40,10 @@ class WorkerError(EdgeError):
 class WorkerProcess(Protocol):
     """A running Worker. Its state is in its process; whoever holds this may start another beside it."""
 
-    pid: int | None
+    @property
+    def pid(self) -> int | None:
+        """The number of the process, once it has one."""
+        ...
 
     async def start(self) -> None:
         """Start it and wait until it takes requests. Raises WorkerError with the place in the source at fault."""

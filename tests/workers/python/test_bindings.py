@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from edgecli.config.project import load_project
+from edgecli.runtime import Runtime
+from edgecli.server.channels import create_channels
 from edgecli.workers.spec import Binding
 from tests.workers.python.channel_app import MODEL, ChannelApp
-from tests.workers.python.conftest import Start, Started, default
+from tests.workers.python.conftest import Loop, Start, Started, default
 
 BINDINGS = (
     Binding("AI", "ai"),
@@ -21,9 +26,20 @@ BINDINGS = (
 
 
 @pytest.fixture
-def channel() -> ASGIApp:
-    """The app that answers the bindings."""
-    return ChannelApp()
+def channel(tmp_path: Path, loop: Loop) -> Iterator[ASGIApp]:
+    """The server's own stores, and an app that stands for models and indexes."""
+    root = tmp_path / "state"
+    root.mkdir()
+    (root / "wrangler.toml").write_text('name = "test"\n', encoding="utf-8")
+    runtime = Runtime(load_project(cwd=root))
+    real, other = create_channels(runtime), ChannelApp()
+
+    async def channel(scope: Scope, receive: Receive, send: Send) -> None:
+        app = real if scope["path"].split("/")[1] in ("kv", "r2", "d1") else other
+        await app(scope, receive, send)
+
+    yield channel
+    loop.run(runtime.close())
 
 
 Do = Any

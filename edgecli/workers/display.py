@@ -1,0 +1,225 @@
+"""How a Worker's events look: below each other in the terminal of a server, and in `tail`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
+
+from edgecli.plain import one_line, printable
+from edgecli.workers.journal import Event, Journal, Listener
+
+LINES_A_SECOND = 200
+"""Lines that are shown in one second; a Worker that writes more is not worth a terminal that hangs."""
+LEVELS = ("debug", "info", "log", "warn", "error", "none")
+"""From the least to the most important; `none` shows nothing that a Worker writes."""
+
+_STYLE = re.compile("\x1b\\[[0-9;]*m")
+_COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
+_OF_LEVEL = {"error": "red", "warn": "yellow", "debug": "dim"}
+_OUTCOMES = {
+    "ok": "Ok",
+    "canceled": "Canceled",
+    "exceededCpu": "Exceeded CPU Limit",
+    "exceededMemory": "Exceeded Memory Limit",
+    "exception": "Exception Thrown",
+}
+
+
+class Painter:
+    """Colours, where they are wanted."""
+
+    def __init__(self, *, colour: bool) -> None:
+        self.colour = colour
+
+    def __call__(self, text: str, *styles: str) -> str:
+        """Return text in the styles."""
+        if not self.colour or not styles or not text:
+            return text
+        return f"\x1b[{';'.join(_COLOURS[style] for style in styles)}m{text}\x1b[0m"
+
+    def foreign(self, text: str) -> str:
+        """Return what a Worker wrote without orders to the terminal; colours stay where there are any."""
+        if not self.colour:
+            return printable(_STYLE.sub("", text))
+        pieces = _STYLE.split(text)
+        if len(pieces) == 1:
+            return printable(text)
+        styles = [*_STYLE.findall(text), "\x1b[0m"]
+        return "".join(printable(piece) + style for piece, style in zip(pieces, styles, strict=True))
+
+
+def wants_colour(stream: Any) -> bool:
+    """Tell whether a stream is a terminal that takes colour."""
+    import os
+
+    return bool(stream.isatty()) and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def words(message: Sequence[Any]) -> str:
+    """Return what `console.log` was given as one text."""
+    return " ".join(each if isinstance(each, str) else json.dumps(each, ensure_ascii=False) for each in message)
+
+
+def request_line(event: Event, paint: Painter) -> str:
+    """Return `GET /path 200 OK (12 ms, 34+56 tokens)`."""
+    facts = event.event or {}
+    took = [_milliseconds(event.milliseconds)] if event.milliseconds is not None else []
+    if event.tokens is not None:
+        took.append(f"{event.tokens[0]}+{event.tokens[1]} tokens")
+    end = paint(f" ({', '.join(took)})", "dim") if took else ""
+    if "request" not in facts:
+        outcome = _OUTCOMES.get(event.outcome, "Unknown")
+        return f'cron "{one_line(str(facts.get("cron", "")))}" {paint(outcome, *_style(event, 0))}{end}'
+    request = facts["request"]
+    status = int((facts.get("response") or {}).get("status") or 0)
+    said = f"{status} {_phrase(status)}".rstrip() if status else _OUTCOMES.get(event.outcome, "Unknown")
+    return f"{request['method']} {one_line(path_of(request['url']))} {paint(said, *_style(event, status))}{end}"
+
+
+def _milliseconds(count: float) -> str:
+    return f"{count:.1f} ms" if count < 10 else f"{count:.0f} ms"
+
+
+def path_of(url: str) -> str:
+    """Return the path and the query of a URL."""
+    parts = urlsplit(url)
+    return f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def _style(event: Event, status: int) -> tuple[str, ...]:
+    if status >= 500 or event.outcome not in ("ok", "canceled"):
+        return ("red",)
+    if status >= 400 or event.outcome == "canceled":
+        return ("yellow",)
+    return ("cyan",) if status >= 300 else ("green",)
+
+
+def detail(event: Event, paint: Painter, *, level: str = "debug") -> Iterator[str]:
+    """Yield the lines of its console, from a level on, and its exceptions, indented."""
+    least = LEVELS.index(level)
+    for entry in event.logs:
+        if LEVELS.index(entry["level"]) < least:
+            continue
+        style = (_OF_LEVEL[entry["level"]],) if entry["level"] in _OF_LEVEL else ()
+        for line in paint.foreign(words(entry["message"])).split("\n"):
+            yield f"  {paint(line, *style)}"
+    if event.left_out:
+        yield paint(f"  … {event.left_out} lines left out", "dim")
+    for each in event.exceptions:
+        text = each["stack"].rstrip() or f"{each['name']}: {each['message']}"
+        for line in paint.foreign(text).split("\n"):
+            yield f"  {paint(line, 'red')}"
+
+
+def pretty(event: Mapping[str, Any], paint: Painter) -> Iterator[str]:
+    """Yield the lines of an event of `tail`, as `wrangler tail --format pretty` writes them."""
+    facts = cast("dict[str, Any]", event["event"] or {})
+    outcome = _OUTCOMES.get(event["outcome"], "Unknown")
+    when = _local(event["eventTimestamp"])
+    if "request" in facts:
+        request = facts["request"]
+        head = f"{request['method'].upper()} {one_line(request['url'])} - {outcome} @ {when}"
+    elif "cron" in facts:
+        head = f'"{one_line(facts["cron"])}" @ {_local(facts["scheduledTime"])} - {outcome}'
+    else:
+        head = f"{event['scriptName']} - {outcome} @ {when}"
+    yield paint(head, *(() if event["outcome"] in ("ok", "canceled") else ("red",)))
+    for entry in event["logs"]:
+        first, *rest = paint.foreign(words(entry["message"])).split("\n")
+        yield f"  ({entry['level']}) {first}"
+        yield from (f"    {line}" for line in rest)
+    if event["edge"]["left_out"]:
+        yield f"  … {event['edge']['left_out']} lines left out"
+    for each in event["exceptions"]:
+        text = each["stack"].rstrip() or f"{each['name']}: {each['message']}"
+        yield from (paint(f"  {line}", "red") for line in paint.foreign(text).split("\n"))
+
+
+def _local(milliseconds: float) -> str:
+    return f"{datetime.fromtimestamp(milliseconds / 1000).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+class Reporter:
+    """Follow a journal and write to stderr what happens, without ever flooding it."""
+
+    def __init__(
+        self,
+        *,
+        form: Literal["none", "text", "json"],
+        level: str = "debug",
+        write: Callable[[str], object] | None = None,
+    ) -> None:
+        """`form` is that of requests, as `edgecli.server.log` has it; `level` the least of lines to show."""
+        self.form = form
+        self.level = level
+        self.paint = Painter(colour=wants_colour(sys.stderr))
+        self._write = write or sys.stderr.write
+        self._budget = LINES_A_SECOND
+        self._left_out = 0
+        self._listener = Listener()
+
+    async def follow(self, journal: Journal) -> None:
+        """Report events until this is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._each_second())
+            async for event in journal.follow(self._listener):
+                self.report(event)
+
+    async def _each_second(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            self.renew()
+
+    def renew(self) -> None:
+        """Begin another second."""
+        self._budget = LINES_A_SECOND
+        if self._listener.missed:
+            self._write(self.paint(f"  … {self._listener.missed} events left out\n", "dim"))
+            self._listener.missed = 0
+        if self._left_out:
+            self._write(self.paint(f"  … {self._left_out} lines left out\n", "dim"))
+            self._left_out = 0
+
+    def report(self, event: Event) -> None:
+        """Write an event, as far as this second has room for it."""
+        lines = [_record(event)] if self.form == "json" else list(self._lines(event))
+        shown = lines[: self._budget]
+        self._budget -= len(shown)
+        self._left_out += len(lines) - len(shown)
+        if shown:
+            self._write("\n".join(shown) + "\n")
+
+    def _lines(self, event: Event) -> Iterator[str]:
+        if event.event is not None and self.form == "text":
+            yield request_line(event, self.paint)
+        yield from detail(event, self.paint, level=self.level)
+
+
+def _record(event: Event) -> str:
+    """Return an event as one line of JSON, with the names that the log of the platform's requests has."""
+    facts = event.event or {}
+    record: dict[str, Any] = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "worker": event.worker}
+    if "request" in facts:
+        status = (facts.get("response") or {}).get("status")
+        record |= {"method": facts["request"]["method"], "path": urlsplit(facts["request"]["url"]).path}
+        record |= {"status": status, "ms": event.milliseconds}
+    if "cron" in facts:
+        record |= {"cron": facts["cron"], "ms": event.milliseconds}
+    if event.tokens is not None:
+        record["tokens"] = list(event.tokens)
+    record |= {"outcome": event.outcome, "logs": event.logs, "exceptions": event.exceptions}
+    return json.dumps(record, ensure_ascii=False)

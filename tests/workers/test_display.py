@@ -1,0 +1,112 @@
+"""How events look, and that a Worker that writes without end floods nobody."""
+
+from __future__ import annotations
+
+import asyncio
+
+from edgecli.workers.display import LINES_A_SECOND, Painter, Reporter, detail, pretty, request_line
+from edgecli.workers.journal import EVENTS_WAITING, Event, Journal, Level
+
+PLAIN, COLOUR = Painter(colour=False), Painter(colour=True)
+
+
+def called(status: int = 200, url: str = "http://localhost:8787/a?b=1", **facts: object) -> Event:
+    request = {"url": url, "method": "GET", "headers": {"Authorization": "Bearer s", "accept": "*/*"}}
+    return Event("trial", event={"request": request, "response": {"status": status}}, **facts)  # type: ignore[arg-type]
+
+
+def test_a_request_is_one_line() -> None:
+    assert request_line(called(milliseconds=12.3, tokens=(34, 56)), PLAIN) == "GET /a?b=1 200 OK (12 ms, 34+56 tokens)"
+    assert request_line(called(404, milliseconds=1.25), PLAIN) == "GET /a?b=1 404 Not Found (1.2 ms)"
+    assert request_line(called(299), PLAIN) == "GET /a?b=1 299"
+    assert request_line(called(url="http://localhost/a\x1b[2J%0A\n/b"), PLAIN).count("\n") == 0
+    assert "\x1b" not in request_line(called(url="http://localhost/\x1b[2J"), PLAIN)
+    cron = Event("trial", event={"cron": "* * * * *", "scheduledTime": 0}, milliseconds=1.0)
+    assert request_line(cron, PLAIN) == 'cron "* * * * *" Ok (1.0 ms)'
+
+
+def test_the_colour_is_that_of_the_status() -> None:
+    for status, colour in ((200, "32"), (302, "36"), (404, "33"), (500, "31")):
+        assert f"\x1b[{colour}m{status}" in request_line(called(status), COLOUR)
+
+
+def lines(level: str, paint: Painter = PLAIN) -> list[str]:
+    event = called()
+    levels: tuple[Level, ...] = ("debug", "info", "log", "warn", "error")
+    for each in levels:
+        event.log(each, each)
+    event.log("log", "two\nlines", {"k": ["退款"]}, 1)
+    event.log("log", "\x1b[31mred\x1b[0m\x1b]0;title\x07")
+    return list(detail(event, paint, level=level))
+
+
+def test_console_lines_are_indented_and_cannot_give_orders() -> None:
+    assert lines("warn") == ["  warn", "  error"]
+    assert lines("none") == []
+    assert lines("debug")[-3:] == ["  two", '  lines {"k": ["退款"]} 1', "  red]0;title"]
+    assert lines("log", COLOUR)[-1] == "  \x1b[31mred\x1b[0m]0;title\x1b[0m"
+
+
+def test_exceptions_show_their_stack() -> None:
+    event = called(500)
+    event.failed("ValueError", "bad", "Traceback\n  ValueError: bad\n")
+    event.failed("TypeError", "no stack")
+    assert list(detail(event, PLAIN)) == ["  Traceback", "    ValueError: bad", "  TypeError: no stack"]
+
+
+def test_tail_is_as_wranglers() -> None:
+    event = called()
+    event.log("log", "hello", {"n": 1})
+    event.log("error", "a\nb")
+    shown = list(pretty(event.to_dict(), PLAIN))
+    assert shown[0].startswith("GET http://localhost:8787/a?b=1 - Ok @ ")
+    assert shown[1:] == ['  (log) hello {"n": 1}', "  (error) a", "    b"]
+    event.failed("Error", "x", outcome="exceededCpu")
+    assert "Exceeded CPU Limit" in next(pretty(event.to_dict(), PLAIN))
+
+
+def test_headers_with_secrets_are_not_shown() -> None:
+    assert called().to_dict()["event"]["request"]["headers"] == {"Authorization": "REDACTED", "accept": "*/*"}
+
+
+def test_a_second_shows_so_many_lines_and_counts_the_rest() -> None:
+    written: list[str] = []
+    reporter = Reporter(form="text", write=written.append)
+    for _ in range(3):
+        event = called()
+        for number in range(LINES_A_SECOND):
+            event.log("log", str(number))
+        reporter.report(event)
+    assert "".join(written).count("\n") == LINES_A_SECOND
+    reporter.renew()
+    assert written[-1] == f"  … {3 * (LINES_A_SECOND + 1) - LINES_A_SECOND} lines left out\n"
+    reporter.report(called())
+    assert written[-1] == "GET /a?b=1 200 OK\n"
+
+
+def test_who_does_not_keep_up_hears_how_much_was_missed() -> None:
+    written: list[str] = []
+    journal, reporter = Journal(), Reporter(form="text", write=written.append)
+
+    async def story() -> None:
+        following = asyncio.create_task(reporter.follow(journal))
+        await asyncio.sleep(0.01)
+        for _ in range(EVENTS_WAITING + 7):
+            journal.add(called())
+        await asyncio.sleep(0.05)
+        reporter.renew()
+        following.cancel()
+
+    asyncio.run(story())
+    assert any("7 events left out" in each for each in written)
+
+
+def test_what_is_counted() -> None:
+    journal = Journal()
+    journal.add(called())
+    bad = called(500)
+    bad.failed("Error", "x")
+    journal.add(bad)
+    journal.add(Event("trial"))
+    journal.add(called(outcome="canceled"))
+    assert (journal.counted("trial"), journal.counted("other")) == ((3, 1), (0, 0))
