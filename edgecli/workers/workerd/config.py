@@ -48,6 +48,7 @@ _UNSUPPORTED = {
     "worker_loaders": "Worker loaders",
     "workflows": "Workflows",
 }
+_NO_FILES = "edgecli serves no static files: `[{}]` is left out, and all requests go to the Worker's code."
 _SUPPORTED = "AI, Vectorize, KV, R2, D1, Browser Run, vars and secrets"
 
 
@@ -118,6 +119,7 @@ def write_config(folder: Path, spec: WorkerSpec, bundle: Bundle, around: Surroun
     if problem := unsupported(spec):
         raise problem
     date, warnings = _date(spec, around.newest_date)
+    warnings += [_NO_FILES.format(key) for key in ("assets", "site") if key in spec.raw]
     modules = [{"name": each.name, each.kind: Embed(str(each.path))} for each in bundle.modules]
     bindings = [
         *({"name": name, "text": value} for name, value in spec.secrets.items()),

@@ -18,7 +18,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from edgecli.config.settings import WorkersSettings
-from edgecli.workers.journal import Event, Journal, Outcome
+from edgecli.workers.journal import Event, Journal, Level, Outcome
 from edgecli.workers.process import WorkerError
 from edgecli.workers.spec import WorkerSpec
 from edgecli.workers.workerd import config, install
@@ -32,6 +32,8 @@ from edgecli.workers.workerd.sourcemap import map_trace
 START_SECONDS = 30.0
 """What workerd is given to read its configuration and run the modules' own code."""
 PING_SECONDS = 2.0
+DRAIN_SECONDS = 0.5
+"""What a Worker that is to end is given to write down the requests that have ended."""
 T = TypeVar("T")
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
@@ -107,6 +109,9 @@ class WorkerdProcess:
         self._stopping = True
         process = self._process
         if process is not None and process.returncode is None:
+            if self._proxy is not None:
+                with contextlib.suppress(httpx2.TransportError):
+                    await self._proxy.do("drain", timeout=min(grace, DRAIN_SECONDS))
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
             with contextlib.suppress(TimeoutError):
@@ -121,6 +126,7 @@ class WorkerdProcess:
         return await asyncio.shield(_running(self._waiting))
 
     async def _start(self) -> None:
+        await self._say_if_npm_is_asked()
         workerd, esbuild = await asyncio.to_thread(self._programs)
         self._folder = Path(tempfile.mkdtemp(prefix="edgecli-"))
         bundle = await make_bundle(self._spec, esbuild, self._folder, development=self._traces)
@@ -137,9 +143,7 @@ class WorkerdProcess:
         )
         warnings = config.write_config(self._folder, self._spec, bundle, around)
         for warning in (*bundle.warnings, *warnings):
-            event = Event(self._spec.name)
-            event.log("warn", warning)
-            self._journal.add(event)
+            self._say("warn", warning)
         if self._traces:
             self._desk = await Desk.open(self._folder / config.DESK_PATH, self._spec.root, bundle.maps)
         await self._spawn(workerd.path, bundle)
@@ -147,6 +151,16 @@ class WorkerdProcess:
         self._proxy = Proxy(self._folder / config.INNER_PATH)
         self._waiting = asyncio.create_task(self._wait())
         self._watching = asyncio.create_task(self._watch())
+
+    def _say(self, level: Level, message: str) -> None:
+        event = Event(self._spec.name)
+        event.log(level, message)
+        self._journal.add(event)
+
+    async def _say_if_npm_is_asked(self) -> None:
+        for name in install.VERSIONS if not self._offline else ():
+            if await asyncio.to_thread(install.find, name, self._spec.root) is None:
+                self._say("info", f"`{name}` is not on this machine: npm fetches it now, once.")
 
     def _programs(self) -> tuple[install.Program, Path | None]:
         root = self._spec.root

@@ -19,7 +19,7 @@ LONGEST = 1 << 20
 """Bytes of a line; the rest of a longer one is dropped."""
 REQUESTS_OPEN = 1_000
 """Requests that have said something and not ended, before the oldest is given up."""
-LINES_A_SECOND = 1_000
+LINES_A_SECOND = 200
 """Lines that belong to no request; more are only counted."""
 LAST_LINES = 50
 _UNCAUGHT = re.compile(r"uncaught exception; source = (?P<source>.*?); stack = (?P<stack>.*)", re.DOTALL)

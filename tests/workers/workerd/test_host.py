@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 import websockets
+from starlette.types import Receive, Scope, Send
 
 from edgecli.config.settings import WorkersSettings
 from edgecli.workers.process import Place as SourcePlace
@@ -250,6 +251,13 @@ def test_the_asgi_way_in_streams_both_ways_and_keeps_every_path_for_the_worker(r
             transport = httpx2.ASGITransport(here.processes[0].fetch)
             async with httpx2.AsyncClient(transport=transport, base_url="http://host.example") as client:
                 assert (await client.get("/client/v4/x?y=%2F")).text == "你好 /client/v4/x"
+                mounted = {"path": "/x/文 件"}
+
+                async def app(scope: Scope, receive: Receive, send: Send) -> None:
+                    await here.processes[0].fetch(scope | mounted, receive, send)
+
+                async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://h") as other:
+                    assert (await other.get("/_workers/t/x/y")).text == "你好 /x/%E6%96%87%20%E4%BB%B6"
                 sent = "很".encode() * 200_000
                 assert (await client.post("/body", content=sent)).content == sent
                 hidden = await client.get("/x", headers={"x-edgecli-do": "ping"})
@@ -276,6 +284,18 @@ def test_a_project_that_is_read_only_and_behind_a_symbolic_link(root: Path, tmp_
         for folder in folders:
             folder.chmod(0o755)
     assert sorted(path.name for path in root.rglob("*")) == ["deep", "index.ts", "src", "失败.ts"]
+
+
+def test_what_the_user_should_know_is_said(root: Path) -> None:
+    async def run() -> None:
+        async with place() as here:
+            raw = {"assets": {"directory": "./public"}}
+            await here.start(spec_of(root, vars={"GREETING": "x"}, compatibility_date="2099-01-01", raw=raw))
+            said = [line["message"][0] for event in here.journal.last for line in event.logs]
+            assert any("2099-01-01, is newer" in line for line in said)
+            assert any("`[assets]` is left out" in line for line in said)
+
+    asyncio.run(run())
 
 
 def test_nothing_is_left_behind(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,3 +108,9 @@ def test_the_command_installs_through_npm(
         "bin",
         "package.json",
     ]
+
+
+def test_the_variables_are_known_to_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "wrangler.toml").write_text('name = "x"\n')
+    environ = {"EDGECLI_WORKERD": "/x/workerd", "EDGECLI_ESBUILD": "/x/esbuild"}
+    assert load_project(cwd=tmp_path, environ=environ).diagnostics == ()

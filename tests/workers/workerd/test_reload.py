@@ -74,6 +74,7 @@ def test_a_long_answer_ends_in_the_old_process(tmp_path: Path) -> None:
             await here.start(spec)
             await old.stop(grace=5)
             assert (await waiting).text == "slow"
+            assert await here.events(1), "the request that ended last is not in the journal"
             assert (await here.http.get("/")).text == "new"
 
     asyncio.run(run())
