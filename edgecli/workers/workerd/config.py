@@ -68,6 +68,8 @@ class Surroundings:
     refused: str
     """Why the network is closed; empty where it is open."""
     traces: bool
+    public: bool
+    """Whether there is a public socket."""
 
 
 def unsupported(spec: WorkerSpec) -> WorkerError | None:
@@ -156,8 +158,8 @@ def write_config(folder: Path, spec: WorkerSpec, bundle: Bundle, around: Surroun
             *(service for each in spec.bindings for service in _services(each, around)),
         ],
         "sockets": [
-            {"name": PUBLIC_SOCKET, "address": "127.0.0.1:0", "http": {}, "service": "worker"},
             {"name": INNER_SOCKET, "address": f"unix:{folder / INNER_PATH}", "http": {}, "service": entrypoint},
+            *([{"name": PUBLIC_SOCKET, "http": {}, "service": "worker"}] if around.public else []),
         ],
         "logging": {"structuredLogging": True},
     }

@@ -28,14 +28,14 @@ from edgecli.workers.workerd.leash import Leash
 from edgecli.workers.workerd.output import Output
 from edgecli.workers.workerd.proxy import CRON_HEADER, Proxy
 from edgecli.workers.workerd.sourcemap import map_trace
+from edgecli.workers.workerd.watch import watch
 
 START_SECONDS = 30.0
 """What workerd is given to read its configuration and run the modules' own code."""
-PING_SECONDS = 2.0
 DRAIN_SECONDS = 0.5
 """What a Worker that is to end is given to write down the requests that have ended."""
 T = TypeVar("T")
-_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+_OUTCOMES: dict[str, Outcome] = {"worker_stalled": "exceededCpu", "worker_memory": "exceededMemory"}
 
 
 class WorkerdProcess:
@@ -140,6 +140,7 @@ class WorkerdProcess:
             request_timeout=self._settings.request_timeout,
             refused=self._refusal(),
             traces=self._traces,
+            public=self._listener is not None,
         )
         warnings = config.write_config(self._folder, self._spec, bundle, around)
         for warning in (*bundle.warnings, *warnings):
@@ -158,7 +159,8 @@ class WorkerdProcess:
         self._journal.add(event)
 
     async def _say_if_npm_is_asked(self) -> None:
-        for name in install.VERSIONS if not self._offline else ():
+        names = ("workerd",) if self._spec.bundled else tuple(install.VERSIONS)
+        for name in names if not self._offline else ():
             if await asyncio.to_thread(install.find, name, self._spec.root) is None:
                 self._say("info", f"`{name}` is not on this machine: npm fetches it now, once.")
 
@@ -185,17 +187,12 @@ class WorkerdProcess:
             _accept_with_request(self._listener)
             descriptors.append(self._listener.fileno())
             public = [f"--socket-fd={config.PUBLIC_SOCKET}={self._listener.fileno()}"]
-        command = [
-            str(workerd),
-            "serve",
-            str(self._folder / config.CONFIG_FILE),
-            f"--control-fd={told}",
-            "--verbose",
-            "-I/",
-        ]
+        # `-I/` lets the configuration name files by absolute paths; only the verbose hear of uncaught exceptions.
+        options = [f"--control-fd={told}", "--verbose", "-I/", *public]
+        command = [str(workerd), "serve", str(self._folder / config.CONFIG_FILE), *options]
         self._leash = Leash()
         try:
-            process = await self._leash.spawn([*command, *public], descriptors=descriptors)
+            process = await self._leash.spawn(command, descriptors=descriptors)
         finally:
             os.close(told)
         self._process, self.pid = process, process.pid
@@ -207,7 +204,7 @@ class WorkerdProcess:
         )
         try:
             async with asyncio.timeout(START_SECONDS):
-                for _ in range(2):
+                for _ in (config.INNER_SOCKET, *public):
                     if not await reader.readline():
                         raise await self._start_error(bundle)
         except TimeoutError:
@@ -245,9 +242,7 @@ class WorkerdProcess:
                 hint="\n".join(list(self._output.last)[-3:]) or None,
                 code="worker_died",
             )
-        outcome: Outcome = {"worker_stalled": "exceededCpu", "worker_memory": "exceededMemory"}.get(  # pyright: ignore[reportAssignmentType]
-            self._verdict.code, "unknown"
-        )
+        outcome = _OUTCOMES.get(self._verdict.code, "unknown")
         self._output.close(outcome)
         event = Event(self._spec.name)
         event.failed("WorkerError", self._verdict.message, outcome=outcome)
@@ -256,32 +251,12 @@ class WorkerdProcess:
         return self._verdict
 
     async def _watch(self) -> None:
-        """End a process whose event loop stands still, or that takes more memory than it may."""
-        process, proxy = _running(self._process), _running(self._proxy)
-        while process.returncode is None:
-            await asyncio.sleep(min(PING_SECONDS, self._settings.stall_timeout / 2))
-            if (used := _memory(process.pid)) > self._settings.memory << 20:
-                self._verdict = WorkerError(
-                    f"The Worker used {used >> 20} MiB of memory and was ended.",
-                    hint=f"`edgecli.workers.memory` allows {self._settings.memory} MiB.",
-                    code="worker_memory",
-                )
-            else:
-                try:
-                    await proxy.do("ping", timeout=self._settings.stall_timeout)
-                    continue
-                except httpx2.TimeoutException:
-                    self._verdict = WorkerError(
-                        f"The Worker computed for {self._settings.stall_timeout:g} s without a pause and was ended: "
-                        "an endless loop?",
-                        hint="`edgecli.workers.stall_timeout` sets how long it may.",
-                        code="worker_stalled",
-                    )
-                except httpx2.TransportError:
-                    continue
+        process = _running(self._process)
+        verdict = await watch(process, _running(self._proxy), self._settings)
+        if verdict is not None:
+            self._verdict = verdict
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            return
 
     async def _abandon(self) -> None:
         """End the process at once, and remove what was made for it."""
@@ -314,11 +289,3 @@ def _running(part: T | None) -> T:
     if part is None:
         raise WorkerError("The Worker does not run.", code="worker_unreachable", status=502)
     return part
-
-
-def _memory(pid: int) -> int:
-    """Return the bytes of memory that a process holds; 0 where the system does not say."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
-    except (OSError, ValueError, IndexError):
-        return 0

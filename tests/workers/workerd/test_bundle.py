@@ -15,6 +15,8 @@ from edgecli.workers.workerd.bundle import Bundle, make_bundle
 from edgecli.workers.workerd.install import require
 from tests.workers.workerd.serving import place, spec_of, write
 
+pytestmark = pytest.mark.usefixtures("programs")
+
 WASM_42 = bytes.fromhex("0061736d010000000105016000017f0302010007060102613400000a06010400412a0b")
 
 

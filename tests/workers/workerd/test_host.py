@@ -18,6 +18,8 @@ from edgecli.workers.process import Place as SourcePlace
 from edgecli.workers.process import WorkerError
 from tests.workers.workerd.serving import Place, place, spec_of, write
 
+pytestmark = pytest.mark.usefixtures("programs")
+
 DEEP = """\
 import { fail } from "./deep/失败";
 

@@ -16,6 +16,8 @@ import pytest
 from edgecli.workers.process import WorkerError
 from tests.workers.workerd.serving import place, spec_of, until, write
 
+pytestmark = pytest.mark.usefixtures("programs")
+
 SAYS = 'export default {{ async fetch() {{ await scheduler.wait(2); return new Response("{}"); }} }};'
 
 
