@@ -161,7 +161,9 @@ def _of_output(spec: WorkerSpec, folder: Path, warnings: str) -> Bundle:
 
 def _give_require(bundle: Path) -> None:
     """Let CommonJS packages `require` Node's modules; the first line stays the first, for the source map."""
-    banner = 'import { createRequire as __edgecli_require } from "node:module"; const require = __edgecli_require("/"); '
+    banner = (
+        'import { createRequire as __edgecli_require } from "node:module"; const require = __edgecli_require("/"); '
+    )
     bundle.write_text(banner + bundle.read_text(encoding="utf-8"), encoding="utf-8")
 
 

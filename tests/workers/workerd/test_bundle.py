@@ -135,7 +135,8 @@ def test_an_upload_runs_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("date", ["2024-09-23", "2026-11-17"])
 def test_a_commonjs_package_may_require_nodes_modules(tmp_path: Path, date: str) -> None:
     files: dict[str, str | bytes] = {
-        "src/index.ts": "import { size } from 'legacy';\nexport default { fetch: () => new Response(String(size('é'))) };\n",
+        "src/index.ts": "import { size } from 'legacy';\n"
+        "export default { fetch: () => new Response(String(size('é'))) };\n",
         "node_modules/legacy/package.json": '{"name": "legacy", "main": "main.js"}',
         "node_modules/legacy/main.js": "const { Buffer } = require('buffer');\nconst path = require('node:path');\n"
         "exports.size = (text) => path.basename('/x/' + Buffer.from(text).length);\n",
