@@ -75,7 +75,7 @@ class WorkerdProcess:
         self._proxy: Proxy | None = None
         self._desk: Desk | None = None
         self._reading: list[asyncio.Task[None]] = []
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
         self._waiting: asyncio.Task[WorkerError | None] | None = None
         self._stopping = False
         self._verdict: WorkerError | None = None
@@ -151,7 +151,7 @@ class WorkerdProcess:
         (self._folder / config.CONFIG_FILE).unlink()  # it holds the secrets
         self._proxy = Proxy(self._folder / config.INNER_PATH)
         self._waiting = asyncio.create_task(self._wait())
-        self._watching = asyncio.create_task(self._watch())
+        self._watching = [asyncio.create_task(self._watch()), asyncio.create_task(self._output.keep_up())]
 
     def _say(self, level: Level, message: str) -> None:
         event = Event(self._spec.name)
@@ -260,8 +260,8 @@ class WorkerdProcess:
 
     async def _abandon(self) -> None:
         """End the process at once, and remove what was made for it."""
-        if self._watching is not None:
-            self._watching.cancel()
+        for task in self._watching:
+            task.cancel()
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()

@@ -70,7 +70,8 @@ class SourceMap:
 def _decode(mappings: bytes) -> IntArray:
     """Return rows of line, column, source, source's line and source's column, all from 0, in the bundle's order.
 
-    `(n, 5)`. Array by array, because a bundle of some packages has half a million mappings. Raises ValueError, IndexError.
+    `(n, 5)`. Array by array, because a bundle of some packages has half a million mappings. Raises ValueError and
+    IndexError.
     """
     digits = _DIGITS[np.frombuffer(mappings, np.uint8)]
     if (digits == _NO_DIGIT).any():

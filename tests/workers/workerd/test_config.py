@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecli.workers.process import Place, WorkerError
@@ -76,6 +76,7 @@ POSITION = st.tuples(st.integers(0, 2), st.integers(0, 10**6), st.integers(0, 10
 LINE = st.dictionaries(st.integers(0, 10**6), POSITION | st.none(), max_size=6)
 
 
+@settings(deadline=None)
 @given(lines=st.lists(LINE, max_size=6))
 def test_what_was_written_into_a_map_is_read_from_it(
     tmp_path_factory: pytest.TempPathFactory, lines: list[dict[int, tuple[int, int, int] | None]]

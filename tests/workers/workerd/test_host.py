@@ -33,6 +33,17 @@ export default {
       console.error(new Error("logged"));
       fail("坏了");
     }
+    if (pathname === "/stream") {
+      const { readable, writable } = new IdentityTransformStream();
+      ctx.waitUntil((async () => {
+        const writer = writable.getWriter();
+        await writer.write(new TextEncoder().encode("one"));
+        await scheduler.wait(200);
+        console.log("after the head");
+        await writer.close();
+      })());
+      return new Response(readable);
+    }
     if (pathname === "/wrong") return 5 as unknown as Response;
     if (pathname === "/later") ctx.waitUntil((async () => { await null; fail("too late"); })());
     if (pathname === "/never") await new Promise(() => {});
@@ -146,6 +157,19 @@ def test_a_response_of_the_wrong_type_and_an_exception_after_the_answer(root: Pa
             events = await here.events(2, outcome="exception")
             [late] = [each for each in events if each["exceptions"][0]["message"] == "too late"]
             assert "src/deep/失败.ts:5:9" in late["exceptions"][0]["stack"]
+
+    asyncio.run(run())
+
+
+def test_what_is_said_while_a_stream_runs_comes_too(root: Path) -> None:
+    async def run() -> None:
+        async with place() as here:
+            await start(here, root)
+            assert (await here.http.get("/stream")).text == "one"
+            answer, late = await here.events(2)
+            assert answer["event"]["response"] == {"status": 200} and not answer["logs"]
+            assert late["event"]["request"]["url"].endswith("/stream")
+            assert late["logs"][0]["message"] == ["after the head"]
 
     asyncio.run(run())
 
