@@ -226,7 +226,10 @@ class WorkerdProcess:
         trace, place = map_trace(text, bundle.maps)
         first = trace.strip().splitlines()[0]
         where = f"{place.file}:{place.line}:{place.column}: " if place else ""
-        return WorkerError(f"{where}{first}", code="worker_start", place=place, trace=trace)
+        hint = None
+        if 'No such module "node:' in first:
+            hint = 'Set `compatibility_flags = ["nodejs_compat"]` and a `compatibility_date` of 2024-09-23 or later.'
+        return WorkerError(f"{where}{first}", hint=hint, code="worker_start", place=place, trace=trace)
 
     async def _wait(self) -> WorkerError | None:
         process = _running(self._process)

@@ -108,6 +108,17 @@ def test_bad_code_leaves_the_old_one_serving(tmp_path: Path, broken: str, says: 
     asyncio.run(run())
 
 
+def test_nodes_modules_without_their_flag_are_explained(tmp_path: Path) -> None:
+    async def run() -> None:
+        root = write(tmp_path, {"index.js": 'import fs from "node:fs";\nexport default { fetch: () => fs };\n'})
+        async with place() as here:
+            with pytest.raises(WorkerError, match='No such module "node:fs"') as caught:
+                await here.start(spec_of(root, "index.js", compatibility_date="2024-01-01"))
+            assert "nodejs_compat" in (caught.value.hint or "")
+
+    asyncio.run(run())
+
+
 HOST = """
 import asyncio, sys
 from pathlib import Path
