@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-ALL = ("startup", "query", "ingest", "generation", "vectorize")
+ALL = ("startup", "query", "ingest", "generation", "vectorize", "workers")
 
 
 def main() -> int:

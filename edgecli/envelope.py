@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -173,7 +173,28 @@ def unexpected(error: Exception) -> EdgeError:
     )
 
 
-async def _read_body(request: Request, limit: int) -> bytearray:
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+def in_form(answer: Answer, failed: Callable[[EdgeError], Response]) -> Answer:
+    """Return an endpoint whose errors, faults of our own included, are answered by `failed`."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except EdgeError as error:
+            return failed(error)
+        except ClientDisconnect:
+            return Response(status_code=CLIENT_GONE)
+        except Exception as error:
+            log.exception("%s %s failed", request.method, request.url.path)
+            return failed(unexpected(error))
+
+    return endpoint
+
+
+async def read_body(request: Request, limit: int) -> bytearray:
+    """Read a whole body of at most `limit` bytes. Raises UsageError as `read_json` does."""
     body = bytearray()
     try:
         async for piece in request.stream():
@@ -198,7 +219,7 @@ async def read_json(request: Request, *, limit: int = 100 * 1024 * 1024, require
     Raises UsageError if the body is no JSON or larger than `limit` bytes; if it is `required` and empty, with
     cf_code 3003; if the client goes away before the body is whole, with cf_code 3008.
     """
-    body = await _read_body(request, limit)
+    body = await read_body(request, limit)
     if not body.strip():
         if required:
             raise UsageError(

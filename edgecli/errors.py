@@ -65,6 +65,11 @@ class EdgeError(Exception):
         self.status = status or self.default_status
         self.details = details or {}
 
+    @property
+    def advice(self) -> str:
+        """Message and hint in one text, for clients that show nothing else."""
+        return f"{self.message.rstrip('.')}. {self.hint}" if self.hint else self.message
+
     def to_dict(self) -> dict[str, Any]:
         """Return the error as the wire carries it: Cloudflare's two fields and our own under `edge`."""
         edge: dict[str, Any] = {"code": self.code, "exit_code": int(self.exit_code)}

@@ -22,7 +22,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ai": ("edgecli.ai.commands:app", "Run models; list those of Workers AI, their tasks and schemas."),
     "serve": ("edgecli.server.commands:serve", "Serve the API and the Worker on this machine, with warm models."),
     "tail": ("edgecli.workers.tail_command:tail", "Follow the requests and console lines of the running Worker."),
+    "workers": ("edgecli.workers.commands:app", "List and delete what wrangler deployed here; install workerd."),
     "ps": ("edgecli.models.loaded_commands:ps", "Show the models that the server has loaded."),
+    "types": ("edgecli.workers.types_commands:types", "Write types for the Worker's env."),
+    "check": (
+        "edgecli.workers.check_commands:check",
+        "Check that configuration, code and models fit together, for CI.",
+    ),
+    "secret": ("edgecli.workers.secret_commands:app", "Set, list and delete the Worker's secrets on this machine."),
+    "deploy": (
+        "edgecli.workers.deploy_commands:deploy",
+        "Say what the cloud would get; write a unit or Containerfile.",
+    ),
     "config": ("edgecli.config.commands:app", "Check and show the configuration."),
     "doctor": ("edgecli.doctor.commands:doctor", "Say what works on this machine and what does not."),
 }

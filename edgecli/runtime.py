@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from edgecli.ai.batch import BatchQueue
     from edgecli.ai.service import AiService
     from edgecli.config.project import Project
+    from edgecli.d1.service import D1Service
+    from edgecli.kv.service import KvService
     from edgecli.models.service import ModelsService
+    from edgecli.r2.service import R2Service
     from edgecli.rag.answer import AnswerService
     from edgecli.rag.ingest import IngestService
     from edgecli.rag.retrieve import RetrievalService
@@ -87,6 +90,24 @@ class Runtime:
         await self.rag_store.forget_index(uid)
 
     @cached_property
+    def kv(self) -> KvService:
+        from edgecli.kv.service import KvService
+
+        return KvService(self.state.paths.kv)
+
+    @cached_property
+    def r2(self) -> R2Service:
+        from edgecli.r2.service import R2Service
+
+        return R2Service(self.state.paths.r2)
+
+    @cached_property
+    def d1(self) -> D1Service:
+        from edgecli.d1.service import D1Service
+
+        return D1Service(self.state.paths.d1, seconds=self.settings.workers.stall_timeout)
+
+    @cached_property
     def rag_store(self) -> RagStore:
         from edgecli.rag.store import RagStore
 
@@ -122,7 +143,7 @@ class Runtime:
         # Each is closed even if the one before it fails; the last in is the first out.
         async with AsyncExitStack() as stack:
             stack.callback(self._give_back)
-            for name in ("vectorize", "ai", "batches"):
+            for name in ("kv", "r2", "d1", "vectorize", "ai", "batches"):
                 if name in built:
                     stack.push_async_callback(built.pop(name).close)
 

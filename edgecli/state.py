@@ -70,6 +70,10 @@ class StatePaths:
         self.server = directory / "server.json"
         self.database = directory / "edge.db"
         self.vectorize = directory / "vectorize"
+        self.workers = directory / "workers"
+        self.kv = directory / "kv.db"
+        self.r2 = directory / "r2"
+        self.d1 = directory / "d1"
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
@@ -201,13 +205,16 @@ class Migration:
 
 
 class Database:
-    """`edge.db`: one connection in one thread, write-ahead log, named migrations."""
+    """A SQLite file of the state: one connection in one thread, write-ahead log, named migrations.
+
+    What `run` has returned from is on the disk.
+    """
 
     def __init__(self, path: Path) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
         self.path = path
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="edge.db")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=path.name)
         self._connection = self._thread.submit(self._open).result()
 
     def _open(self) -> sqlite3.Connection:
@@ -223,12 +230,16 @@ class Database:
         except sqlite3.DatabaseError as error:
             if connection is not None:
                 connection.close()
-            raise full_disk(error, self.path.parent) or StateError(
-                f"Cannot open the project's database `{self.path}`: {error}.",
-                hint="`edgecli doctor` checks the state. Documents can be ingested again after moving the file away.",
-                code="state_damaged",
-            ) from error
+            raise full_disk(error, self.path.parent) or self._damaged(error) from error
         return connection
+
+    def _damaged(self, error: sqlite3.DatabaseError) -> StateError:
+        return StateError(
+            f"The project's database `{self.path}` cannot be read: {error}.",
+            hint="`edgecli doctor` checks the state. After moving the file away it is made anew, empty: documents "
+            "can be ingested again.",
+            code="state_damaged",
+        )
 
     def migrate(self, migrations: Sequence[Migration]) -> None:
         """Apply those of the migrations that this database has not seen, each in a transaction."""
@@ -266,6 +277,10 @@ class Database:
                 hint="Look for free space on its disk and for its permissions; nothing was changed.",
                 code="state_unwritable",
             ) from error
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+                raise self._damaged(error) from error
+            raise
         else:
             return result
         finally:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import uuid
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,51 +27,84 @@ log = logging.getLogger("edgecli.ai")
 _ID = re.compile(r"@?[\w.:-]+(/[\w.:-]+)+")
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a client asks for, whichever way it came."""
+
+    model: str
+    inputs: dict[str, Any]
+    options: Mapping[str, Any]
+    queued: bool = False
+    """`inputs` is a batch, to be run when there is room."""
+
+
+class Form(NamedTuple):
+    """How an answer looks: in the API's envelope, or bare as a Worker's binding wants it."""
+
+    result: Callable[[Any, Sequence[Mapping[str, Any]]], Response]
+    """Makes the answer of a result and the messages that go with it."""
+    failure: Callable[[EdgeError, str], Response]
+    """Makes the answer of an error and the request's id."""
+
+
 async def run(request: Request) -> Response:
     """Run the model of the path on the body; `"stream": true` answers with Server-Sent Events."""
-    return await _answered(request, request.path_params["model"])
+    return await respond(request, lambda: _read_inputs(request, request.path_params["model"]), _envelope(request))
 
 
 async def run_named(request: Request) -> Response:
     """Run the model that the body names: `{"model": "…", "input": {…}}`, or the inputs beside `model`."""
-    return await _answered(request, None)
+    return await respond(request, lambda: _read_named(request), _envelope(request))
 
 
-async def _answered(request: Request, model: str | None) -> Response:
-    service: AiService = request.app.state.runtime.ai
+def _envelope(request: Request) -> Form:
+    def failed(error: EdgeError, request_id: str) -> Response:
+        del request_id
+        return failure(error, path=request.url.path)
+
+    return Form(_enveloped, failed)
+
+
+def _enveloped(result: Any, messages: Sequence[Mapping[str, Any]]) -> Response:
+    return ok(result, messages=messages)
+
+
+async def respond(request: Request, read: Callable[[], Awaitable[Call]], form: Form) -> Response:
+    """Run the call that `read` returns, and answer in a form."""
+    request_id = str(uuid.uuid4())
     try:
-        if model is not None:
-            _spec(service, model)  # first: the bytes of an image are no JSON, and no model here wants them
-        body = await _read_object(request)
-        if model is None:
-            model, body = _named(body)
-        response = await while_connected(request, _answer(request, service, model, body))
+        call = await read()
+        response = await while_connected(request, _answer(request, call, form))
     except EdgeError as error:
-        response = failure(error, path=request.url.path)
+        response = form.failure(error, request_id)
     except Exception as error:
         log.exception("%s %s failed", request.method, request.url.path)
-        response = failure(unexpected(error), path=request.url.path)
-    response.headers["cf-ai-req-id"] = str(uuid.uuid4())
+        response = form.failure(unexpected(error), request_id)
+    response.headers["cf-ai-req-id"] = request_id
     return response
 
 
-async def _answer(request: Request, service: AiService, model: str, body: dict[str, Any]) -> Response:
-    spec = _spec(service, model)
-    # The binding polls without the query.
-    if _is_true(request.query_params.get("queueRequest")) or set(body) == {"request_id"}:
-        return _queued(request, model, body)
-    waiting = not _rejects_if_busy(body)
-    inputs = {key: value for key, value in body.items() if key != "options"}
+async def _answer(request: Request, call: Call, form: Form) -> Response:
+    service, inputs = _service(request), call.inputs
+    spec = find_spec(service, call.model)
+    # The binding polls without saying that it is about a batch.
+    if call.queued or set(inputs) == {"request_id"}:
+        return form.result(_queued(request, call), ())
+    waiting = call.options.get("rejectIfBusy") is not True
     if "responses" in spec.capabilities and "input" in inputs:
-        return await _responses(request, service, spec, inputs, waiting=waiting)
+        return await _responses(request, spec, call, form, waiting=waiting)
     # Embeddings do not stream and answer as JSON, as Cloudflare's do; clients know both.
     if inputs.get("stream") is True and spec.task is Task.TEXT_GENERATION:
-        return await sse(service.stream(model, inputs, native=False, waiting=waiting))
-    outcome = await service.answer(model, inputs, waiting=waiting)
-    return ok(outcome.result, messages=outcome.messages)
+        return await sse(service.stream(call.model, inputs, native=False, waiting=waiting))
+    outcome = await service.answer(call.model, inputs, waiting=waiting)
+    return form.result(outcome.result, outcome.messages)
 
 
-def _spec(service: AiService, model: str) -> ModelSpec:
+def _service(request: Request) -> AiService:
+    return request.app.state.runtime.ai
+
+
+def find_spec(service: AiService, model: str) -> ModelSpec:
     """Return the model. Raises NotFoundError for an unknown id, EngineError for a task that nothing here runs."""
     try:
         spec = service.spec(model)
@@ -89,14 +123,13 @@ def _spec(service: AiService, model: str) -> ModelSpec:
     return spec
 
 
-async def _read_object(request: Request) -> dict[str, Any]:
-    body = await read_json(request, required=True)
-    if not isinstance(body, dict):
-        raise bad_input(mismatch("/", "object", body))
-    return cast("dict[str, Any]", body)
+async def _read_inputs(request: Request, model: str) -> Call:
+    find_spec(_service(request), model)  # first: the bytes of an image are no JSON, and no model here wants them
+    return _call(request, model, await _read_object(request))
 
 
-def _named(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+async def _read_named(request: Request) -> Call:
+    body = await _read_object(request)
     model = body.pop("model", None)
     if model is None:
         raise bad_input("required properties at '/' are 'model'")
@@ -104,46 +137,56 @@ def _named(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         raise bad_input(mismatch("/model", "string", model))
     # The Responses API has an `input` too: a text or a list, never an object.
     inputs = body.get("input")
-    return (model, cast("dict[str, Any]", inputs) | _options(body)) if isinstance(inputs, dict) else (model, body)
+    if isinstance(inputs, dict):
+        options = {"options": body["options"]} if "options" in body else {}
+        return _call(request, model, cast("dict[str, Any]", inputs) | options)
+    return _call(request, model, body)
 
 
-def _options(body: Mapping[str, Any]) -> dict[str, Any]:
-    return {"options": body["options"]} if "options" in body else {}
+async def _read_object(request: Request) -> dict[str, Any]:
+    return as_object(await read_json(request, required=True), "/")
 
 
-def _rejects_if_busy(body: Mapping[str, Any]) -> bool:
-    options = body.get("options")
-    if options is not None and not isinstance(options, dict):
-        raise bad_input(mismatch("/options", "object", options))
-    return options is not None and cast("dict[str, Any]", options).get("rejectIfBusy") is True
+def as_object(value: Any, place: str) -> dict[str, Any]:
+    """Return a JSON object. Raises UsageError, cf_code 5006, that says where something else is."""
+    if not isinstance(value, dict):
+        raise bad_input(mismatch(place, "object", value))
+    return cast("dict[str, Any]", value)
 
 
-def _is_true(value: str | None) -> bool:
-    return value is not None and value.lower() in {"true", "1"}
+def _call(request: Request, model: str, body: dict[str, Any]) -> Call:
+    options = body.pop("options", None)
+    queued = is_true(request.query_params.get("queueRequest"))
+    return Call(model, body, {} if options is None else as_object(options, "/options"), queued)
 
 
-def _queued(request: Request, model: str, body: dict[str, Any]) -> Response:
+def is_true(value: Any) -> bool:
+    """Tell whether an option, of JSON or of a query, is set."""
+    return value is True or (isinstance(value, str) and value.lower() in {"true", "1"})
+
+
+def _queued(request: Request, call: Call) -> Any:
     queue: BatchQueue = request.app.state.runtime.batches
-    return ok(queue.poll(body["request_id"]) if "request_id" in body else queue.submit(model, body))
+    inputs = call.inputs
+    return queue.poll(inputs["request_id"]) if "request_id" in inputs else queue.submit(call.model, inputs)
 
 
-async def _responses(
-    request: Request, service: AiService, spec: ModelSpec, inputs: dict[str, Any], *, waiting: bool
-) -> Response:
+async def _responses(request: Request, spec: ModelSpec, call: Call, form: Form, *, waiting: bool) -> Response:
     """Answer `input` of the models that take OpenAI's Responses API here too."""
     from edgecli.ai.keep_alive import read_keep_alive
     from edgecli.ai.tasks.text_request import defaults_of
     from edgecli.ai.v1.responses import reading, writing
     from edgecli.ai.v1.responses.memory import memory_of
 
+    service, inputs = _service(request), call.inputs
     if "messages" in inputs or "prompt" in inputs:
         raise bad_input("oneOf at '/' not met, 2 matches: '/input' and '/messages' are mutually exclusive")
     memory = memory_of(request)
     model = spec.requested_id or spec.id
-    call = reading.read_input(inputs | {"model": model}, defaults_of(spec, service.settings), memory)
-    writer = writing.ResponseWriter(call, model)
+    asked = reading.read_input(inputs | {"model": model}, defaults_of(spec, service.settings), memory)
+    writer = writing.ResponseWriter(asked, model)
     keep_alive = read_keep_alive(inputs.get("keep_alive"))
-    pieces = service.generate(model, call.request, keep_alive=keep_alive, waiting=waiting)
-    if call.body.stream:
+    pieces = service.generate(model, asked.request, keep_alive=keep_alive, waiting=waiting)
+    if asked.body.stream:
         return await sse(writing.stream(writer, pieces, memory), named=True, failed=writer.fail)
-    return ok(await writing.whole(writer, pieces, memory))
+    return form.result(await writing.whole(writer, pieces, memory), ())

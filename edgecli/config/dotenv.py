@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from edgecli.errors import ConfigError
@@ -29,25 +29,42 @@ class Variable(NamedTuple):
     """In single quotes: `$` means nothing."""
 
 
+class Assignment(NamedTuple):
+    """Where a file sets a variable."""
+
+    name: str
+    variable: Variable
+    end: int
+    """The line behind it: it takes the lines from `variable.line` on up to that one."""
+
+
 def parse_dotenv(text: str) -> dict[str, Variable]:
-    """Return the variables that `text` sets; lines that set none are skipped, as dotenv does.
+    """Return the variables that `text` sets, the last assignment of each."""
+    return {found.name: found.variable for found in assignments(text)}
+
+
+def assignments(text: str) -> Iterator[Assignment]:
+    """Yield the assignments of `text`; lines that hold none are skipped, as dotenv does.
 
     A quoted value may span lines, and between double quotes hold `\\n`; without quotes it ends at `#`.
     """
     text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").replace("\r\n", "\n").replace("\r", "\n")
-    found: dict[str, Variable] = {}
     unclosed: set[str] = set()
     at = line = 0
     while at < len(text):
         end = _REST_OF_LINE.match(text, at).end()  # pyright: ignore[reportOptionalMemberAccess] - matches anything
         assignment = _ASSIGNMENT.match(text, at)
+        started = line + 1
+        variable = None
         if assignment:
             value, literal, value_end = _value(text, assignment.end(), unclosed)
-            found[assignment[1]] = Variable(value, line + 1, literal)
+            variable = Variable(value, started, literal)
             end = max(end, value_end)
         line += text.count("\n", at, end)
         at = end
-    return found
+        if assignment and variable:
+            whole = text.endswith("\n", 0, end)
+            yield Assignment(assignment[1], variable, line + 1 if whole else line + 2)
 
 
 def _value(text: str, at: int, unclosed: set[str]) -> tuple[str, bool, int]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import stat
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from edgecli.documents.encoding import decode
 from edgecli.documents.schema import Document, DocumentError, Parsed
 from edgecli.documents.signatures import PDF, binary_kind
 from edgecli.documents.suffixes import LINES, format_of, suffix_of, supported
 
-__all__ = ["check_document", "read_document", "supported"]
+__all__ = ["check_document", "parse_document", "read_document", "supported"]
 
 _HEAD = 64 << 10
 """Bytes that show most binary files; even, as UTF-16 has two a character."""
@@ -19,12 +19,19 @@ _HEAD = 64 << 10
 def read_document(path: Path, *, max_bytes: int) -> Document:
     """Read and parse one file of at most `max_bytes` bytes.
 
+    Raises DocumentError, whose code says why the file cannot be used: `too_large`, `unreadable` or `unsupported`, or
+    one of those of `parse_document`.
+    """
+    return parse_document(_read_bytes(path, max_bytes), path)
+
+
+def parse_document(data: bytes, path: PurePath) -> Document:
+    """Parse what a file of the name `path` holds.
+
     The name decides how the text is parsed; a PDF is known by its first bytes, and a file of unknown kind is
     taken as text if it is text. One without any text is a document without blocks. Raises DocumentError, whose code
-    says why the file cannot be used: `empty` (a PDF of images), `binary`, `too_large`, `encrypted`, `malformed`,
-    `unreadable` or `unsupported`.
+    says why the file cannot be used: `empty` (a PDF of images), `binary`, `encrypted` or `malformed`.
     """
-    data = _read_bytes(path, max_bytes)
     if not data.strip():
         return _empty(path)
     if data.startswith(PDF) or format_of(path) == "pdf":
@@ -120,11 +127,11 @@ def _parse(name: str, text: str, suffix: str) -> Parsed:
     return plain.parse_lines(text) if suffix in LINES else plain.parse(text)
 
 
-def _empty(path: Path) -> Document:
+def _empty(path: PurePath) -> Document:
     return Document(path.stem, "", format_of(path) or "text", None)
 
 
-def _binary(path: Path, kind: str | None) -> DocumentError:
+def _binary(path: PurePath, kind: str | None) -> DocumentError:
     what = kind or "a binary file"
     return DocumentError(
         f"`{path.name}` is {what}, not text",

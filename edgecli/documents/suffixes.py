@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 _FORMATS = {
     "markdown": "md markdown mdown mkd mdx qmd rmd",
@@ -30,17 +30,22 @@ LINES = frozenset(("log", "jsonl", "ndjson"))
 """Suffixes of files in which each line stands for itself."""
 
 
-def suffix_of(path: Path) -> str:
+def suffix_of(path: PurePath) -> str:
     """Return the suffix in lower case without its dot; empty where there is none."""
     return path.suffix[1:].lower()
 
 
-def format_of(path: Path) -> str | None:
+def format_of(path: PurePath) -> str | None:
     """Return the format that the name tells; `text` for a name without suffix, None for an unknown suffix."""
     suffix = suffix_of(path)
     if path.name.lower().split(".", 1)[0] in _CODE_FILE_NAMES:
         return "code"
     return _BY_SUFFIX.get(suffix) if suffix else "text"
+
+
+def suffixes() -> list[str]:
+    """Return the suffixes that are known, without their dots."""
+    return list(_BY_SUFFIX)
 
 
 def supported(path: Path) -> bool:

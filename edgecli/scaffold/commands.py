@@ -26,31 +26,54 @@ def init(
     ] = None,
     template: Annotated[
         str | None,
-        typer.Option("--template", "-t", help=f"The template; default `{DEFAULT_TEMPLATE}`."),
+        typer.Option(
+            "--template",
+            "-t",
+            help=f"The template; default `{DEFAULT_TEMPLATE}`; `./folder`, `gh:owner/repo/folder#tag`, a git URL.",
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, take the defaults.")] = False,
     listing: Annotated[bool, typer.Option("--list", help="List the templates and stop.")] = False,
+    git: Annotated[bool, typer.Option("--git", help="Make a git repository of it, with a first commit.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be written.")] = False,
 ) -> None:
     """Start a project from a template. Never writes over a file."""
-    from edgecli.scaffold import names, service
+    from edgecli.scaffold import names, remote, repository, service
 
     if listing:
         _print_templates(service.list_templates())
         return
-    asking = console.is_terminal() and not yes and name is None and not common().json
-    if asking:
+    if git:
+        repository.check_git()
+    asking = console.is_terminal() and not yes and not common().json
+    if asking and name is None:
         name = console.ask("Folder of the new project", names.FALLBACK_NAME)
-        known = [each.name for each in service.list_templates()]
-        if template is None and len(known) > 1:
-            template = console.ask("Template", DEFAULT_TEMPLATE, choices=known)
+    if asking and template is None:
+        template = _choose(service.list_templates())
     folder = (names.FALLBACK_NAME if name is None else name).strip()
     if not folder:
         raise UsageError("The name is empty.", hint="For example: `edgecli init my-app`.", code="bad_name")
     target = common().cwd / folder
     project_name = names.derive_project_name(target.resolve().name)
-    result = service.create(template or DEFAULT_TEMPLATE, target, project_name, dry_run=dry_run)
+    chosen = template or DEFAULT_TEMPLATE
+    if remote.is_elsewhere(chosen):
+        with remote.opened(chosen, common().cwd) as found:
+            result = service.create(found, target, project_name, git=git, dry_run=dry_run)
+    else:
+        result = service.create(chosen, target, project_name, git=git, dry_run=dry_run)
     _print_result(result, folder)
+    if git and not dry_run:
+        made = repository.start(result.path, result.files, result.template)
+        console.note("Made a git repository with a first commit." if made else "It lies in a git repository already.")
+
+
+def _choose(templates: list[Template]) -> str:
+    """Let the user choose with the arrow keys or a number."""
+    from prompt_toolkit.shortcuts import choice
+
+    width = max(len(each.name) for each in templates)
+    options = [(each.name, f"{each.name:{width}}  {each.title}") for each in templates]
+    return choice("Template:", options=options, default=DEFAULT_TEMPLATE)
 
 
 def _print_templates(templates: list[Template]) -> None:
@@ -76,6 +99,8 @@ def _print_result(result: ScaffoldResult, folder: str) -> None:
     console.success(f"Wrote {len(result.files)} files to `{result.path}`.")
     here = result.path == common().cwd
     steps = [*([] if here else [f"cd {shlex.quote(folder)}"]), *result.next_steps]
+    if not steps:
+        return
     console.out("Next:")
     for number, step in enumerate(steps, start=1):
         console.out(f"  {number}. {step}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from edgecli.errors import EdgeError, StateError, UsageError
 from edgecli.scaffold.names import derive_project_name, is_project_name
-from edgecli.scaffold.templates import Template, find_template, list_templates
+from edgecli.scaffold.templates import Template, find_template, list_templates, templates_directory
 
 __all__ = ["ScaffoldResult", "create", "list_templates"]
 
@@ -42,12 +41,15 @@ class ScaffoldResult:
         }
 
 
-def create(template: str | Template, target: Path, name: str, *, dry_run: bool = False) -> ScaffoldResult:
+def create(
+    template: str | Template, target: Path, name: str, *, git: bool = False, dry_run: bool = False
+) -> ScaffoldResult:
     """Copy a template into `target`, which is made if need be, as the project `name`.
 
     All or nothing: if one of the files is there already nothing is written, and what an interrupted or
-    failed call has written is removed again. Raises NotFoundError for an unknown template, UsageError for a
-    name that wrangler refuses, StateError with code `would_overwrite` or `unwritable`.
+    failed call has written is removed again. With `git`, a template without a .gitignore gets the usual one.
+    Raises NotFoundError for an unknown template, UsageError for a name that wrangler refuses, StateError with
+    code `would_overwrite` or `unwritable`.
     """
     chosen = template if isinstance(template, Template) else find_template(template)
     if not is_project_name(name):
@@ -57,18 +59,24 @@ def create(template: str | Template, target: Path, name: str, *, dry_run: bool =
             code="bad_name",
         )
     target = Path(os.path.abspath(target))  # noqa: PTH100 - `resolve` would follow links in what the user typed
-    contents = {relative: _content(chosen, relative, name) for relative in chosen.files()}
+    contents = {file: _content(chosen, file, name) for file in chosen.sources}
+    if git and ".gitignore" not in contents and not os.path.lexists(target / ".gitignore"):
+        contents[".gitignore"] = (templates_directory() / "_shared" / "gitignore").read_bytes()
     _refuse_conflicts(target, list(contents))
     if not dry_run:
         _write_all(target, contents)
     return ScaffoldResult(name, chosen.name, target, tuple(contents), chosen.next_steps, dry_run)
 
 
-def _content(template: Template, relative: str, name: str) -> bytes:
-    raw = (template.path / relative).read_bytes()
-    if relative not in template.placeholders:
-        return raw
-    return string.Template(raw.decode("utf-8")).substitute(name=name).encode("utf-8")
+def _content(template: Template, file: str, name: str) -> bytes:
+    try:
+        return template.content(file, name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise EdgeError(
+            f"`{file}` of the template `{template.name}` cannot be read: {error}.",
+            hint="Files in which `$name` is replaced are UTF-8.",
+            code="bad_template",
+        ) from error
 
 
 def _refuse_conflicts(target: Path, files: list[str]) -> None:

@@ -1,17 +1,18 @@
 """Who may call the server.
 
-On a loopback address the Cloudflare paths are open, as local clients come with tokens of their own invention;
-edgecli's own paths, which read local files, want the token of `.edgecli/server.json`. On any other address every
-call wants the configured token. Pages in a browser are kept out: a foreign `Host` (DNS rebinding) is refused, and so
-is a call from another `Origin` (cross-site requests) that brings no token. A page on another port of this machine is
-such an origin: whoever wrote it may not use the models and indexes. WebSockets obey the same rules: browsers let
-pages open them to any origin.
+On a loopback address the Cloudflare paths are open, as local clients come with tokens of their own invention.
+edgecli's own paths, which read local files, want the token of `.edgecli/server.json`; so does what deploys a Worker, as
+its code runs here. On any other address every call wants the configured token. Pages in a browser are kept out: a
+foreign `Host` (DNS rebinding) is refused, and so is a call from another `Origin` (cross-site requests) that brings no
+token. A page on another port of this machine is such an origin: whoever wrote it may not use the models and indexes.
+WebSockets obey the same rules: browsers let pages open them to any origin.
 """
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -19,6 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edgecli.ai.v1.failures import refused
 from edgecli.errors import EdgeError, UsageError
+
+_DEPLOYING = re.compile(r"/client/v4/accounts/[^/]+/workers/")
 
 
 def is_loopback(host: str) -> bool:
@@ -42,13 +45,13 @@ class AccessRules:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in {"http", "websocket"}:
-            refusal = self._refusal(scope["path"], Headers(scope=scope))
+            refusal = self._refusal(scope["path"], Headers(scope=scope), scope.get("method", "GET"))
             if refusal is not None:
                 await refused(refusal, scope["path"])(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
-    def _refusal(self, path: str, headers: Headers) -> EdgeError | None:
+    def _refusal(self, path: str, headers: Headers, method: str) -> EdgeError | None:
         known = self._known(_token_of(headers))
         host, origin = headers.get("host", ""), headers.get("origin")
         if self.loopback:
@@ -73,6 +76,11 @@ class AccessRules:
             return _unauthorised(
                 "edgecli's own paths want the token that lies in `.edgecli/server.json`.",
                 hint="Send its `token` as `Authorization: Bearer …`; edgecli's commands do so themselves.",
+            )
+        if _DEPLOYING.match(path) and method not in {"GET", "HEAD"}:
+            return _unauthorised(
+                "Deploying a Worker wants this server's token, as its code runs on this machine.",
+                hint='`eval "$(edgecli workers env)"` sets it, and the address, for wrangler.',
             )
         return None
 

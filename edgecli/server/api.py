@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
 from edgecli import __version__
 from edgecli.ai.routes import routes as ai_routes
@@ -18,12 +19,14 @@ from edgecli.ai.v1.routes import routes as ai_v1_routes
 from edgecli.envelope import ok, unexpected
 from edgecli.errors import EdgeError, NotFoundError, UsageError
 from edgecli.models.routes import routes as models_routes
+from edgecli.r2.routes import routes as r2_routes
 from edgecli.rag.routes import routes as rag_routes
 from edgecli.server.access import AccessRules
+from edgecli.server.account_routes import routes as account_routes
 from edgecli.server.metrics import metrics
-from edgecli.vectorize.binding_routes import routes as vectorize_binding_routes
 from edgecli.vectorize.care_routes import routes as vectorize_care_routes
 from edgecli.vectorize.routes import routes as vectorize_routes
+from edgecli.workers.deployed.wrangler_routes import routes as wrangler_routes
 from edgecli.workers.routes import routes as workers_routes
 
 if TYPE_CHECKING:
@@ -50,6 +53,13 @@ async def status(request: Request) -> Response:
     )
 
 
+async def forwarded_ai(request: Request) -> ASGIApp:
+    """Answer what `wrangler dev` of version 3 forwards for the AI binding."""
+    from edgecli.server.channels import ForwardedAi  # late: no command needs the channels
+
+    return ForwardedAi(request.app.state.runtime)
+
+
 def create_app(runtime: Runtime, *, public_token: str | None = None, loopback: bool = True) -> AccessRules:
     """Return the app that answers for one project."""
     routes: list[BaseRoute] = [
@@ -59,11 +69,14 @@ def create_app(runtime: Runtime, *, public_token: str | None = None, loopback: b
         Route("/edge/healthz", health),
         Route("/edge/metrics", metrics),
         Route("/edge/status", status),
+        *account_routes(),
         *workers_routes(),
+        *wrangler_routes(),
+        *r2_routes(),
+        Route("/client/v4/accounts/{account}/ai/run/proxy", forwarded_ai, methods=["GET", "POST", "PATCH"]),
         *ai_routes(),
         *ai_v1_routes(),
         *vectorize_routes(),
-        *vectorize_binding_routes(),
         *vectorize_care_routes(),
         *models_routes(),
         *rag_routes(),

@@ -191,6 +191,8 @@ async def _serve(
     from edgecli.server.request_log import RequestLog
     from edgecli.server.standby import Standby
     from edgecli.workers.channel import Channel
+    from edgecli.workers.deployed.service import DeployedWorkers
+    from edgecli.workers.deployed.store import DeployedStore
 
     project, settings = runtime.project, runtime.settings.server
     public = f"http://{_in_url('localhost' if host == '127.0.0.1' else host)}:{listener.getsockname()[1]}"
@@ -203,10 +205,12 @@ async def _serve(
     channel = Channel(create_channels(runtime))
     launcher = Launcher(runtime, channel, address, traces=companion.traces)
     worker = runtime.workers.own = launcher.worker(spec, listener if apart else None) if spec else None
+    deployed = runtime.workers.deployed = DeployedWorkers(DeployedStore(paths.workers), launcher.worker)
     front = Front(
         RequestLog(app, form=settings.log, bodies=settings.log_bodies),
         channel,
         worker,
+        deployed,
         test_scheduled=companion.test_scheduled,
     )
     server = Server(front)
@@ -232,6 +236,7 @@ async def _serve(
         await _end(started, beside)
         if worker is not None:
             await worker.stop()
+        await deployed.close()
         await release(spec)
         if standby is not None:
             await standby.close()

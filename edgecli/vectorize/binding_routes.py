@@ -1,7 +1,7 @@
 """What a Worker's Vectorize binding calls: bare results, no envelope, and 200 as the only success.
 
-An index's channel is `/edge/bindings/vectorize/{index}`: workerd's `vectorize-api` adds the paths below, those with
-`binding/indexes/{id}` in its v1 mode, where `id` repeats the index and is not looked at.
+workerd's `vectorize-api` sends the paths below, those with `binding/indexes/{id}` in its v1 mode, where `id` repeats
+the index and is not looked at: the Worker's configuration says which index it is.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from edgecli.envelope import refusal, to_json
-from edgecli.errors import EdgeError
+from edgecli.envelope import in_form, refusal, to_json
+from edgecli.errors import EdgeError, NotFoundError
 from edgecli.vectorize import v1
 from edgecli.vectorize.bodies import read_request, write_vectors
 from edgecli.vectorize.schema import IdsRequest, QueryRequest
@@ -22,7 +22,7 @@ from edgecli.vectorize.schema import IdsRequest, QueryRequest
 if TYPE_CHECKING:
     from edgecli.vectorize.service import VectorizeService
 
-_CHANNEL = "/edge/bindings/vectorize/{index}"
+_CHANNEL = "/vectorize"
 _V1 = _CHANNEL + "/binding/indexes/{id}"
 
 Answer = Callable[["VectorizeService", str, Request], Awaitable[Any]]
@@ -51,13 +51,28 @@ def routes() -> list[BaseRoute]:
 
 def _endpoint(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
+        name: str = request.state.binding.resource
         try:
-            result = await answer(request.app.state.runtime.vectorize, request.path_params["index"], request)
-        except EdgeError as error:
-            return refusal(error, {"code": error.cf_code, "error": error.message})
+            result = await answer(request.app.state.runtime.vectorize, name, request)
+        except NotFoundError as error:
+            if error.code == "index_not_found":
+                error.message += f". {_creation(name)}"
+            raise
         return Response(to_json(result), media_type="application/json")
 
-    return endpoint
+    return in_form(endpoint, _failed)
+
+
+def _failed(error: EdgeError) -> Response:
+    return refusal(error, {"code": error.cf_code, "error": error.message})
+
+
+def _creation(name: str) -> str:
+    """Say how to make the index: a Worker's developer sees the message, not the hint."""
+    return (
+        f"`edgecli vectorize create {name} --dimensions=384 --metric=cosine` creates it; the dimensions are those of "
+        "the vectors that the Worker sends."
+    )
 
 
 async def _info(service: VectorizeService, name: str, request: Request) -> Any:

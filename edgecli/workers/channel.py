@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 TOKEN_HEADER = "x-edgecli-token"
 BINDING_HEADER = "x-edgecli-binding"
+GATEWAY_HEADER = "x-edgecli-gateway"
+"""On what workerd's `fetch()` sends to the AI Gateway; its value is the Worker's token."""
 
 
 def scope_for(scope: Scope, binding: Binding) -> Scope:

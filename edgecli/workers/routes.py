@@ -33,7 +33,7 @@ def _workers(request: Request) -> Workers:
 
 async def list_workers(request: Request) -> Response:
     """The Workers, with where they answer."""
-    return ok(_workers(request).describe())
+    return ok(await _workers(request).describe())
 
 
 async def logs(request: Request) -> Response:

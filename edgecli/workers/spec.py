@@ -39,6 +39,8 @@ class WorkerSpec:
     compatibility_date: str | None = None
     compatibility_flags: tuple[str, ...] = ()
     crons: tuple[str, ...] = ()
+    raw: dict[str, Any] = field(default_factory=dict[str, Any])
+    """The configuration's values as they stand there: how JavaScript is bundled, and what is not supported here."""
     bundled: bool = False
     """`main` is an upload of wrangler's: modules that need no bundling lie in its folder."""
 
@@ -62,11 +64,15 @@ class WorkerSpec:
             compatibility_date=project.compatibility_date,
             compatibility_flags=project.compatibility_flags,
             crons=tuple(project.raw.get("triggers", {}).get("crons", ())),
+            raw=project.raw,
         )
 
 
 def bindings_of(project: Project) -> tuple[Binding, ...]:
-    """Return the bindings that services of this machine answer; a store without an id is named by its binding."""
+    """Return the bindings that services of this machine answer.
+
+    A store goes by the id under which `wrangler deploy` names it too; without one by its name, or its binding's.
+    """
     found: list[Binding] = []
     if project.ai is not None:
         found.append(Binding(project.ai.binding, "ai"))
@@ -74,7 +80,7 @@ def bindings_of(project: Project) -> tuple[Binding, ...]:
     found += [Binding(each.binding, "kv", each.id or each.binding) for each in project.kv_namespaces]
     found += [Binding(each.binding, "r2", each.bucket_name or each.binding.lower()) for each in project.r2_buckets]
     found += [
-        Binding(each.binding, "d1", each.database_name or each.database_id or each.binding)
+        Binding(each.binding, "d1", each.database_id or each.database_name or each.binding)
         for each in project.d1_databases
     ]
     if project.browser is not None:

@@ -17,6 +17,7 @@ GLM = "@cf/zai-org/glm-4.7-flash"
 BRIEF = ("--max-tokens", "8", "--temperature", "0", "--seed", "1")
 
 
+@pytest.mark.slow
 def test_text_in_a_pipe_is_text_alone(edgecli: Run) -> None:
     done = edgecli("ai", "run", GENERATION, "Name three colours.", *BRIEF)
     assert done.returncode == 0
@@ -28,6 +29,7 @@ def test_text_in_a_pipe_is_text_alone(edgecli: Run) -> None:
     assert (short.returncode, short.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_json_is_the_api_result(edgecli: Run) -> None:
     done = edgecli("ai", "run", GENERATION, "-", *BRIEF, "--json", "-v", stdin="你好")
     result = json.loads(done.stdout)
@@ -38,6 +40,7 @@ def test_json_is_the_api_result(edgecli: Run) -> None:
     assert "of 31 on a GPU" in done.stderr
 
 
+@pytest.mark.slow
 def test_json_streams_one_event_a_line(edgecli: Run) -> None:
     done = edgecli("ai", "run", GENERATION, "Hi", *BRIEF, "--json", "--stream", "--system", "Be brief.")
     events = [json.loads(line) for line in done.stdout.splitlines()]
@@ -79,6 +82,7 @@ def test_inputs_from_a_file_and_a_stand_in(edgecli: Run, project: Path) -> None:
         (("@cf/openai/whisper", "hi"), 5, "no engine `whisper`"),
     ],
 )
+@pytest.mark.slow
 def test_wrong_calls(edgecli: Run, arguments: tuple[str, ...], code: int, said: str) -> None:
     done = edgecli("ai", "run", *arguments)
     assert done.returncode == code
@@ -86,6 +90,7 @@ def test_wrong_calls(edgecli: Run, arguments: tuple[str, ...], code: int, said: 
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_a_prompt_goes_on_with_the_conversation_of_the_input(edgecli: Run) -> None:
     turns = '{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]}'
     whole = turns[:-2] + ', {"role": "user", "content": "Name a colour."}]}'
@@ -95,6 +100,7 @@ def test_a_prompt_goes_on_with_the_conversation_of_the_input(edgecli: Run) -> No
 
 
 @pytest.mark.parametrize("options", [(), ("--no-stream",)])
+@pytest.mark.slow
 def test_a_model_that_answers_with_chat_completions(edgecli: Run, project: Path, options: tuple[str, ...]) -> None:
     (project / "wrangler.toml").write_text(
         f'name = "test"\n[edgecli.models."{GLM}"]\nuse = "{GENERATION}"\n', encoding="utf-8"
@@ -125,6 +131,7 @@ def test_changes_to_the_prompt_are_told(edgecli: Run, project: Path, model: str,
     assert (done.returncode, done.stderr.count("The prompt was too long")) == (0, 1)
 
 
+@pytest.mark.slow
 def test_an_answer_that_filled_the_context(edgecli: Run, project: Path) -> None:
     (project / "wrangler.toml").write_text('name = "test"\n[edgecli.generation]\ncontext = 64\n', encoding="utf-8")
     done = edgecli("ai", "run", GENERATION, "Count from 1 to 1000.", "--max-tokens", "500", "--temperature", "0")
@@ -138,6 +145,7 @@ def test_what_an_envelope_says_is_a_warning(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize("options", [(), ("--no-stream",)])
+@pytest.mark.slow
 def test_the_responses_api(edgecli: Run, project: Path, options: tuple[str, ...]) -> None:
     model = "@cf/openai/gpt-oss-20b"
     (project / "wrangler.toml").write_text(
@@ -150,6 +158,7 @@ def test_the_responses_api(edgecli: Run, project: Path, options: tuple[str, ...]
     assert " in, 8 out: " in done.stderr
 
 
+@pytest.mark.slow
 def test_the_catalog_as_a_table_and_as_the_api_has_it(edgecli: Run) -> None:
     done = edgecli("ai", "models", "--search", "llama-3.1-8b-instruct fp8-fast")
     assert [line.split() for line in done.stdout.splitlines()] == [
@@ -166,6 +175,7 @@ def test_the_catalog_as_a_table_and_as_the_api_has_it(edgecli: Run) -> None:
     assert "text-embeddings" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_tasks_and_schemas(edgecli: Run) -> None:
     tasks = edgecli("ai", "tasks")
     assert len(tasks.stdout.splitlines()) == 13

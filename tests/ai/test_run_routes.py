@@ -82,6 +82,7 @@ def events(client: TestClient, model: str, inputs: dict[str, Any]) -> list[dict[
     return [json.loads(line.removeprefix("data: ")) for line in lines]
 
 
+@pytest.mark.slow
 def test_the_model_in_the_body(client: TestClient) -> None:
     expected = run(client, GENERATION, BRIEF)["response"]
     for body in ({"model": GENERATION, "input": BRIEF}, {"model": GENERATION} | BRIEF):
@@ -218,6 +219,7 @@ def test_streams_have_the_content_type_of_workers_ai(client: TestClient) -> None
         assert answer.headers["content-type"] == "text/event-stream"
 
 
+@pytest.mark.slow
 def test_what_was_cut_is_told(client: TestClient) -> None:
     long = {"prompt": "hello " * 1500, "max_tokens": 2}
     assert error(client, f"run/{GENERATION}", json=long)[:2] == (400, 3030)
@@ -226,6 +228,7 @@ def test_what_was_cut_is_told(client: TestClient) -> None:
     assert result["truncated"]["tokens"] > 400
 
 
+@pytest.mark.slow
 def test_json_mode(client: TestClient) -> None:
     schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
     form = {"type": "json_schema", "json_schema": schema | {"additionalProperties": False}}
@@ -240,6 +243,7 @@ def test_json_mode(client: TestClient) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("model", [GENERATION, GLM])
+@pytest.mark.slow
 def test_a_tool_that_has_to_be_called(client: TestClient, model: str, stream: bool) -> None:
     parameters = {"type": "object", "properties": {"city": {"enum": ["Oslo"]}}, "required": ["city"]}
     tool = {"name": "get_weather", "description": "Weather", "parameters": parameters | {"additionalProperties": False}}

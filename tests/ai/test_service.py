@@ -36,6 +36,7 @@ def test_run_and_stream_give_the_same_answer(life: Life) -> None:
     assert whole["usage"]["completion_tokens"] == 12
 
 
+@pytest.mark.slow
 def test_the_settings_stand_in_for_silence(life: Life) -> None:
     result = life(life.service.run(GENERATION, {"prompt": "Write a very long story.", "seed": 3, "temperature": 0}))
     assert result["usage"]["completion_tokens"] <= life.service.settings.generation.max_tokens == 256
@@ -73,6 +74,7 @@ def test_a_model_that_nothing_here_runs_is_not_loaded(life: Life) -> None:
     assert (caught.value.code, caught.value.cf_code) == ("engine_unavailable", 5007)
 
 
+@pytest.mark.slow
 def test_calls_at_once_wait_for_each_other(life: Life) -> None:
     async def both() -> list[dict[str, Any]]:
         calls = (life.service.run(GENERATION, BRIEF | {"seed": seed}) for seed in (1, 2, 1))
@@ -125,6 +127,7 @@ def test_a_single_command_embeds_in_its_own_process(life: Life) -> None:
     assert life(life.service.load(EMBEDDING))["pid"] == os.getpid()
 
 
+@pytest.mark.slow
 def test_a_killed_embedding_model_is_started_again(models: Models) -> None:
     async def main() -> None:
         service = AiService(models, Settings(threads=1), serving=True)
@@ -156,6 +159,7 @@ def test_an_idle_model_leaves_before_one_is_loaded_that_will_not_fit(
     assert [each["id"] for each in life(life.service.loaded())] == [EMBEDDING]
 
 
+@pytest.mark.slow
 def test_a_model_that_was_killed_is_started_again(life: Life) -> None:
     async def main() -> dict[str, Any]:
         pid = (await life.service.load(GENERATION))["pid"]

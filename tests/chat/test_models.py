@@ -23,6 +23,7 @@ def terminal(project: Path) -> Iterator[Terminal]:
     terminal.close()
 
 
+@pytest.mark.slow
 def test_a_model_answers_in_a_pipe(project: Path, edgecli: Run) -> None:
     del project
     done = edgecli("chat", "--json", "--max-tokens", "8", "--temperature", "0", stdin="Say hello.\nAgain.\n")
@@ -32,6 +33,7 @@ def test_a_model_answers_in_a_pipe(project: Path, edgecli: Run) -> None:
     assert second["usage"]["prompt_tokens"] > first["usage"]["prompt_tokens"], "the second turn has no history"
 
 
+@pytest.mark.slow
 def test_an_index_answers_with_sources_that_hold(project: Path, edgecli: Run) -> None:
     docs = project / "docs"
     docs.mkdir()
@@ -49,6 +51,7 @@ def test_an_index_answers_with_sources_that_hold(project: Path, edgecli: Run) ->
     assert set(turn["cited"]) <= {source["n"] for source in turn["sources"]}
 
 
+@pytest.mark.slow
 def test_a_message_larger_than_the_context_is_refused_with_both_numbers(project: Path, edgecli: Run) -> None:
     with (project / "wrangler.toml").open("a", encoding="utf-8") as config:
         config.write("[edgecli.generation]\ncontext = 256\n")
@@ -58,6 +61,7 @@ def test_a_message_larger_than_the_context_is_refused_with_both_numbers(project:
     assert error["edge"]["details"]["prompt_tokens"] > 600 and error["edge"]["details"]["context"] == 256
 
 
+@pytest.mark.slow
 def test_control_c_stops_the_model_and_not_the_chat(terminal: Terminal) -> None:
     terminal.start("--max-tokens", "4000", "--temperature", "0").say("Count from 1 to 1000.").until_answering()
     terminal.type(CTRL_C).until("■ Stopped.")
@@ -65,6 +69,7 @@ def test_control_c_stops_the_model_and_not_the_chat(terminal: Terminal) -> None:
     assert terminal.wait_for_end() == 0
 
 
+@pytest.mark.slow
 def test_old_turns_are_dropped_after_a_yes_and_the_chat_goes_on(terminal: Terminal, project: Path) -> None:
     with (project / "wrangler.toml").open("a", encoding="utf-8") as config:
         config.write("[edgecli.generation]\ncontext = 256\n")

@@ -7,6 +7,8 @@ import signal
 import stat
 from pathlib import Path
 
+import pytest
+
 from tests.chat.far_side import FarSide
 from tests.chat.terminal import ALT_ENTER, CTRL_C, CTRL_D, ENTER, Terminal
 
@@ -25,6 +27,7 @@ def test_an_answer_is_rendered_and_the_next_question_carries_it(terminal: Termin
     assert messages[1]["content"].startswith("# Title")
 
 
+@pytest.mark.slow
 def test_a_long_answer_leaves_a_clean_scrollback(terminal: Terminal) -> None:
     question = "numbers " + " ".join(str(number) for number in range(1000, 1600))
     terminal.start(lines=12).say(question)
@@ -154,6 +157,7 @@ def test_an_answer_cannot_command_the_terminal(terminal: Terminal, talk: Path) -
     assert "one[2J" in terminal.screen()
 
 
+@pytest.mark.slow
 def test_sigterm_ends_the_chat_at_the_prompt_and_in_an_answer(talk: Path, far_side: FarSide) -> None:
     for busy in (False, True):
         terminal = Terminal().start().until_prompt()
@@ -165,6 +169,7 @@ def test_sigterm_ends_the_chat_at_the_prompt_and_in_an_answer(talk: Path, far_si
     assert far_side.hung_up.wait(10)
 
 
+@pytest.mark.slow
 def test_the_history_survives_and_is_its_owners_alone(terminal: Terminal, talk: Path) -> None:
     terminal.start().say("remember 我").until_prompt().type(CTRL_D)
     assert terminal.wait_for_end() == 0

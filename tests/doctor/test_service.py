@@ -27,6 +27,7 @@ def find(examination: Examination, name: str) -> Check:
     return next(check for check in examination.checks if check.name == name)
 
 
+@pytest.mark.slow
 def test_a_fresh_project_lacks_nothing_but_its_models(project_folder: Path) -> None:
     examination = examine(project_folder)
     failed = [check for check in examination.checks if check.status is Status.FAIL]
@@ -151,6 +152,7 @@ def test_doctor_finds_a_broken_database(
 
 
 @pytest.mark.models
+@pytest.mark.slow
 def test_with_the_starter_models_the_main_job_can_run(
     edgecli_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

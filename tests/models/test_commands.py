@@ -38,6 +38,7 @@ def cli(edgecli: Run, server: FileServer, tmp_path: Path, monkeypatch: pytest.Mo
     return edgecli
 
 
+@pytest.mark.slow
 def test_from_pull_to_removal(cli: Run) -> None:
     absent = cli("models", "path", "@my/one")
     assert (absent.returncode, absent.stdout) == (3, "")
@@ -70,6 +71,7 @@ def test_from_pull_to_removal(cli: Run) -> None:
     assert removed.stderr.startswith("✓ Removed @my/one, ")
 
 
+@pytest.mark.slow
 def test_a_damaged_model_fails_the_verification(cli: Run) -> None:
     cli("models", "pull")
     file = Path(cli("models", "path", "@my/one").stdout.strip()) / "one.gguf"
@@ -98,6 +100,7 @@ def test_outside_a_project_the_catalog_still_answers(
     assert json.loads(shown.stdout)["dimensions"] == 1024
 
 
+@pytest.mark.slow
 def test_on_a_terminal_a_removal_asks_and_a_pull_draws(cli: Run, tmp_path: Path) -> None:
     def terminal(*arguments: str) -> pexpect.spawn[str]:
         command = [*("-m", "edgecli", "models"), *arguments]
@@ -116,6 +119,7 @@ def test_on_a_terminal_a_removal_asks_and_a_pull_draws(cli: Run, tmp_path: Path)
     assert cli("models", "path", "@my/one").returncode == 0
 
 
+@pytest.mark.slow
 def test_interrupting_a_pull_leaves_what_the_next_one_takes_up(cli: Run, server: FileServer) -> None:
     hold = threading.Event()
     server.files["/one.gguf"].hold = hold

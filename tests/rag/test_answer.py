@@ -49,6 +49,7 @@ def assert_holds(answer: Answer) -> None:
     "question",
     [REFUND, "How long does express delivery take?", "How often is the database copied?", "几天内可以申请退款?"],
 )
+@pytest.mark.slow
 def test_what_is_shown_holds(shelf: Room, question: str) -> None:
     answer = shelf.ask(question)
     assert_holds(answer)
@@ -64,6 +65,7 @@ def test_the_source_that_holds_the_answer_is_cited(shelf: Room) -> None:
     assert "docs/refunds.md" in {source.file for source in answer.sources if source.n in answer.cited}
 
 
+@pytest.mark.slow
 def test_the_same_question_has_the_same_answer(shelf: Room) -> None:
     assert shelf.ask(REFUND).answer == shelf.ask(REFUND).answer
 
@@ -90,6 +92,7 @@ def test_that_there_is_no_evidence_is_said_in_the_language_of_the_question(shelf
         ("会议室要不要预约", "docs/会议.md"),
     ],
 )
+@pytest.mark.slow
 def test_an_ordinary_chinese_question_finds_its_passage(shelf: Room, question: str, file: str) -> None:
     answer = shelf.ask(question)
     assert_holds(answer)
@@ -133,6 +136,7 @@ def test_nothing_fits(tmp_path: Path, engines: Engines) -> None:
     room.close()
 
 
+@pytest.mark.slow
 def test_a_system_prompt_reaches_the_model(shelf: Room) -> None:
     long = "Answer from the sources, and cite them like [1]. " * 12
     short, longer = shelf.ask(REFUND, system_prompt="Answer."), shelf.ask(REFUND, system_prompt=long)
@@ -181,6 +185,7 @@ def _post(room: Room, body: dict[str, Any]) -> httpx.Response:
 
 
 @pytest.mark.parametrize("question", [REFUND, UNKNOWN, "三楼的会议室可以坐多少人?"])
+@pytest.mark.slow
 def test_the_stream_is_sources_then_pieces_then_the_whole(shelf: Room, question: str) -> None:
     answer = _post(shelf, {"question": question, "index": INDEX, "stream": True})
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -207,6 +212,7 @@ def test_an_error_before_the_stream_is_an_ordinary_answer(shelf: Room) -> None:
     assert "colour" in answer.json()["errors"][0]["message"]
 
 
+@pytest.mark.slow
 def test_the_command(
     tmp_path: Path,
     engines: Engines,

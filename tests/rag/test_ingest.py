@@ -296,6 +296,7 @@ def test_other_chunk_settings_make_every_file_new(room: Room) -> None:
     room.assert_in_step()
 
 
+@pytest.mark.slow
 def test_the_command(room: Room, edgecli: Run, edgecli_home: Path) -> None:
     room.write(a_md=REFUNDS)
     room.file("image.md", BROKEN["image.md"][0])

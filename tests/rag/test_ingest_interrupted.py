@@ -140,6 +140,7 @@ def test_a_run_that_was_killed_at_any_instant_leaves_nothing_wrong(room: Room, e
     assert all(on_disk[entry["file"]][entry["start"] : entry["end"]] == entry["text"] for entry in entries)
 
 
+@pytest.mark.slow
 def test_a_stream_that_is_left_stops_the_run(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingest, "BATCH_CHUNKS", 4)
     monkeypatch.setattr(ingest, "PROGRESS_SECONDS", 0.01)
@@ -170,6 +171,7 @@ def test_a_second_process_is_told_who_holds_the_state(room: Room, edgecli: Run, 
     assert "edgecli serve" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_slow_machine_writes_after_some_seconds(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     """Embedding is made slow: what is written in one go, and lost with it, must be few passages."""
     monkeypatch.setattr(ingest, "WRITE_SECONDS", 0.2)

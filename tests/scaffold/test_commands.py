@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def test_init_says_what_to_do_next(tmp_path: Path, capsys: pytest.CaptureFixture
     shown = capsys.readouterr()
     steps = [line.split(". ", 1)[1] for line in shown.out.splitlines() if line.startswith("  ")]
     assert shlex.split(steps[0]) == ["cd", "my shop"]
-    assert [step.split()[1] for step in steps[1:]] == ["models", "vectorize", "ingest", "rag"]
+    assert [step.split()[1] for step in steps[1:]] == ["models", "vectorize", "ingest", "rag", "dev"]
     assert "The project is named `my-shop`" in shown.err
     assert 'name = "my-shop"' in (tmp_path / "my shop" / "wrangler.toml").read_text()
 
@@ -79,16 +80,79 @@ def test_wrong_calls_leave_nothing_behind(tmp_path: Path, arguments: list[str], 
 
 def test_the_templates_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(app, ["init", "--list", "--json"]) == 0
-    assert [each["name"] for each in json.loads(capsys.readouterr().out)] == ["rag"]
+    names = [each["name"] for each in json.loads(capsys.readouterr().out)]
+    assert names == ["batch", "chat", "rag", "rag-js", "stream", "vectorize"]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_on_a_terminal_init_asks_for_the_folder(tmp_path: Path) -> None:
+def test_on_a_terminal_init_asks_for_folder_and_template(tmp_path: Path) -> None:
     child = pexpect.spawn(sys.executable, ["-m", "edgecli", "init"], cwd=str(tmp_path), timeout=60, encoding="utf-8")
     child.expect("Folder of the new project")
     child.sendline("灯笼店")
-    child.expect("Wrote 20 files")
+    child.expect("Server-Sent Events")
+    child.send("2\r")
+    child.expect(r"Wrote \d+ files")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0
     assert 'name = "my-app"' in (tmp_path / "灯笼店" / "wrangler.toml").read_text()
+    assert (tmp_path / "灯笼店" / "src" / "page.py").is_file()
+
+
+def test_git_makes_a_repository_with_one_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    identify(monkeypatch, tmp_path)
+    assert run(app, ["init", "shop", "-t", "chat", "--git"]) == 0
+    project = tmp_path / "shop"
+    assert git(project, "log", "--format=%s") == "Start from the template chat\n"
+    assert git(project, "status", "--porcelain") == ""
+    assert "src/worker.py" in git(project, "ls-files").splitlines()
+
+
+def test_git_without_an_identity_says_what_is_left_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gitconfig").write_text("[user]\n\tuseConfigOnly = true\n")
+    isolate_git(monkeypatch, tmp_path)
+    assert run(app, ["init", "shop", "-t", "chat", "--git"]) == 1
+    assert "git does not know who commits" in capsys.readouterr().err
+    assert (tmp_path / "shop" / "wrangler.toml").is_file()
+
+
+def test_without_git_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "none"))
+    assert run(app, ["init", "shop", "-t", "chat", "--git"]) == 1
+    assert "git, which is not installed" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_a_template(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    identify(monkeypatch, tmp_path)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "wrangler.toml").write_text('name = "$name"\nmain = "w.py"\n[vars]\nPRICE = "$name costs $5"\n')
+    assert run(app, ["init", "shop", "--template", "./mine", "--git"]) == 0
+    written = (tmp_path / "shop" / "wrangler.toml").read_text()
+    assert written == 'name = "shop"\nmain = "w.py"\n[vars]\nPRICE = "$name costs $5"\n'
+    assert ".dev.vars" in (tmp_path / "shop" / ".gitignore").read_text().splitlines()
+    assert capsys.readouterr().out.splitlines() == ["Next:", "  1. cd shop"]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def isolate_git(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(home / "gitconfig"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(home.parent))
+    for name in ("EMAIL", *(f"GIT_{who}_{what}" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL"))):
+        monkeypatch.delenv(name, raising=False)
+
+
+def identify(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    (home / "gitconfig").write_text("[user]\n\tname = Ada\n\temail = ada@example.com\n")
+    isolate_git(monkeypatch, home)

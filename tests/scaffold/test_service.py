@@ -13,7 +13,7 @@ from edgecli.errors import ExitCode, NotFoundError, StateError, UsageError
 from edgecli.scaffold.service import create
 from edgecli.scaffold.templates import find_template
 
-RAG_FILES = sorted(find_template("rag").files())
+RAG_FILES = sorted(find_template("rag").sources)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -31,7 +31,7 @@ def test_only_named_files_have_placeholders_replaced(tmp_path: Path) -> None:
     template = find_template("rag")
     written = tree(create(template, tmp_path / "app", "app").path)
     for file in set(RAG_FILES) - template.placeholders:
-        assert written[file] == (template.path / file).read_bytes()
+        assert written[file] == template.sources[file].read_bytes()
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:

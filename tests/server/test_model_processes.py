@@ -45,6 +45,7 @@ def embed(server: Server, body: dict[str, Any]) -> Any:
         return client.post(EMBED, json=body)
 
 
+@pytest.mark.slow
 def test_a_killed_model_fails_its_requests_and_nothing_else(server: Server) -> None:
     generation, embedding = load(server, GENERATION)["pid"], load(server, EMBEDDING)["pid"]
     assert len({server.process.pid, generation, embedding}) == 3
@@ -63,6 +64,7 @@ def test_a_killed_model_fails_its_requests_and_nothing_else(server: Server) -> N
     assert load(server, GENERATION)["pid"] == generation
 
 
+@pytest.mark.slow
 def test_an_unloaded_model_gives_its_memory_back(server: Server) -> None:
     loaded = load(server, EMBEDDING)
     assert embed(server, LONG).status_code == 200
@@ -74,6 +76,7 @@ def test_an_unloaded_model_gives_its_memory_back(server: Server) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.slow
 def test_the_servers_end_leaves_no_process(server: Server, number: signal.Signals) -> None:
     models = [psutil.Process(load(server, model)["pid"]) for model in (EMBEDDING, GENERATION)]
     with ThreadPoolExecutor() as threads:
@@ -94,6 +97,7 @@ def counted(server: Server) -> dict[str, float]:
     return {name: float(value) for name, value in found.items() if "_total" in name or "_bucket" in name}
 
 
+@pytest.mark.slow
 def test_counters_never_fall(server: Server) -> None:
     def ask() -> None:
         with server.http() as client:

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.vectorize.serving import V2, serve
+from edgecli.workers.spec import Binding
+from tests.binding import Bound, serve
+from tests.vectorize.serving import V2
 
-CHANNEL = "/edge/bindings/vectorize/bound"
+BINDINGS = (Binding("VECTORS", "vectorize", "bound"), Binding("NONE", "vectorize", "none"))
 ROWS = [{"id": "甲", "values": [3, 4], "metadata": {"n": 1}}, {"id": "b", "values": [4, -3]}]
 LINES = "\n".join(json.dumps(row) for row in ROWS)
 NDJSON = {"content-type": "application/x-ndjson", "cf-vector-search-dim-width": "2", "cf-vector-search-dim-height": "2"}
 
 
 @pytest.fixture
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    with serve(tmp_path_factory.mktemp("bound")) as (address, runtime):
-        headers = {"authorization": f"Bearer {runtime.token}"}
-        with httpx.Client(base_url=address, headers=headers, timeout=60) as client:
-            client.post(V2, json={"name": "bound", "config": {"dimensions": 2, "metric": "cosine"}}).raise_for_status()
-            yield client
+def bound(tmp_path: Path) -> Iterator[Bound]:
+    with serve(tmp_path, BINDINGS) as bound:
+        bound.post(V2, json={"name": "bound", "config": {"dimensions": 2, "metric": "cosine"}}).raise_for_status()
+        yield bound
+
+
+@pytest.fixture
+def client(bound: Bound) -> httpx.Client:
+    return bound.binding("VECTORS")
 
 
 def posting(client: httpx.Client, prefix: str) -> Callable[..., Any]:
@@ -36,10 +42,10 @@ def posting(client: httpx.Client, prefix: str) -> Callable[..., Any]:
 
 
 def test_results_are_bare_and_the_status_is_200(client: httpx.Client) -> None:
-    post = posting(client, CHANNEL)
+    post = posting(client, "")
     assert list(post("insert", content=LINES.encode(), headers=NDJSON)) == ["mutationId"]
     receipt = post("upsert", json={"vectors": ROWS})
-    info = client.get(f"{CHANNEL}/info")
+    info = client.get("/info")
     assert (info.status_code, info.json()["vectorCount"]) == (200, 2)
     assert info.json()["processedUpToMutation"] == receipt["mutationId"]
     asked = {"topK": 1, "returnValues": True, "returnMetadata": "all"}
@@ -51,9 +57,9 @@ def test_results_are_bare_and_the_status_is_200(client: httpx.Client) -> None:
 
 
 def test_the_older_form_names_the_ids_that_changed(client: httpx.Client) -> None:
-    found = client.get(f"{CHANNEL}/binding/indexes/bound").json()
+    found = client.get("/binding/indexes/bound").json()
     assert (found["name"], found["config"]) == ("bound", {"dimensions": 2, "metric": "cosine"})
-    post = posting(client, f"{CHANNEL}/binding/indexes/bound")
+    post = posting(client, "/binding/indexes/bound")
     assert post("insert", content=LINES.encode(), headers=NDJSON) == {"ids": ["甲", "b"], "count": 2}
     assert post("insert", json={"vectors": ROWS}) == {"ids": [], "count": 0}
     assert post("upsert", json={"vectors": ROWS}) == {"ids": ["甲", "b"], "count": 2}
@@ -76,16 +82,20 @@ def test_the_older_form_names_the_ids_that_changed(client: httpx.Client) -> None
 def test_an_error_is_a_code_and_a_text(
     client: httpx.Client, path: str, options: Any, status: int, code: int, text: str
 ) -> None:
-    answer = client.post(f"{CHANNEL}/{path}", **options)
+    answer = client.post(f"/{path}", **options)
     assert (answer.status_code, sorted(answer.json()), answer.json()["code"]) == (status, ["code", "error"], code)
     assert text in answer.json()["error"]
 
 
-def test_an_unknown_index_is_not_found(client: httpx.Client) -> None:
-    answer = client.get("/edge/bindings/vectorize/none/info")
+def test_an_unknown_index_is_told_how_to_create_it(bound: Bound) -> None:
+    answer = bound.binding("NONE").post("/query", json={"vector": [1, 2]})
     assert answer.status_code == 404
-    assert answer.json() == {"code": 3000, "error": 'vectorize.index.not_found - Index name "none"'}
+    assert answer.json() == {
+        "code": 3000,
+        "error": 'vectorize.index.not_found - Index name "none". `edgecli vectorize create none --dimensions=384 '
+        "--metric=cosine` creates it; the dimensions are those of the vectors that the Worker sends.",
+    }
 
 
-def test_a_stranger_has_no_channel(client: httpx.Client) -> None:
-    assert httpx.get(f"{client.base_url}{CHANNEL}/info").status_code == 401
+def test_the_public_api_has_no_channel(bound: Bound) -> None:
+    assert bound.get("/edge/bindings/vectorize/bound/info").status_code == 404

@@ -116,6 +116,7 @@ def test_a_damaged_chroma_is_found_at_open_and_made_again(
     is_whole(kept)
 
 
+@pytest.mark.slow
 def test_where_both_are_damaged_nothing_is_thrown_away(kept: Life) -> None:
     kept(kept.service.close())
     scramble(next((kept.directory / "chroma").glob("*/data_level0.bin")))
@@ -176,6 +177,7 @@ def change_text(mirror: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [change_value, change_code, change_text])
+@pytest.mark.slow
 def test_a_copy_that_has_changed_is_mended_from_chroma(kept: Life, damage: Callable[[Path], None]) -> None:
     kept(kept.service.close())
     damage(kept.directory / "mirror")
@@ -189,6 +191,7 @@ def test_a_copy_that_has_changed_is_mended_from_chroma(kept: Life, damage: Calla
 
 
 @pytest.mark.parametrize(("damage", "wrong"), [(change_value, "v650"), (change_text, "v9")])
+@pytest.mark.slow
 def test_a_vector_that_has_changed_is_not_given_out(kept: Life, damage: Callable[[Path], None], wrong: str) -> None:
     kept(kept.service.close())
     damage(kept.directory / "mirror")
@@ -203,6 +206,7 @@ def test_a_vector_that_has_changed_is_not_given_out(kept: Life, damage: Callable
     assert kept(kept.service.query("kept", by_id)).matches[0].id == wrong
 
 
+@pytest.mark.slow
 def test_a_row_that_is_wrong_in_both_copies_is_named_and_kept(kept: Life) -> None:
     kept(kept.service.close())
     change_text(kept.directory / "mirror")
@@ -224,6 +228,7 @@ def test_a_row_that_is_wrong_in_both_copies_is_named_and_kept(kept: Life) -> Non
     is_whole(kept)
 
 
+@pytest.mark.slow
 def test_compact_gives_the_space_of_deleted_rows_back(kept: Life) -> None:
     random = np.random.default_rng(5).standard_normal((4000, WIDTH)).astype(np.float32)
     ids = [f"gone{number}" for number in range(4000)]

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pytest
 
 from edgecli import config
 from edgecli.runtime import Runtime
@@ -19,6 +20,7 @@ CARE = "/edge/vectorize/indexes/docs-index"
 VALUES = np.random.default_rng(8).standard_normal((600, 3)).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_an_index_is_exported_verified_and_compacted(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
         {"id": f"v{number}", "values": [float(one) for one in values], "metadata": {"文": [number, {"b": None}]}}

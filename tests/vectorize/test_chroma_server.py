@@ -65,6 +65,7 @@ def test_what_another_edgecli_writes_shows_within_a_second(life: Life, other: Li
         life(life.service.upsert("shared", ROWS[:1]))
 
 
+@pytest.mark.slow
 def test_a_write_whose_note_another_has_written_over_shows_all_the_same(
     life: Life, other: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:

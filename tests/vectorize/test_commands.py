@@ -19,6 +19,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_an_index_from_creation_to_deletion(edgecli: Run) -> None:
     made = edgecli("vectorize", "create", "docs-index", "--dimensions=2", "--metric=cosine", "--description", "文档")
     assert made.returncode == 0, made.stderr
@@ -50,6 +51,7 @@ def test_an_index_from_creation_to_deletion(edgecli: Run) -> None:
     assert edgecli("vectorize", "info", "docs-index").returncode == 3
 
 
+@pytest.mark.slow
 def test_wrong_calls_exit_with_2(edgecli: Run) -> None:
     for arguments, message in [
         (["query", "ix", "--vector", "1", "--vector-id", "a"], "either --vector or --vector-id"),
@@ -64,6 +66,7 @@ def test_wrong_calls_exit_with_2(edgecli: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["50%", "a%2Fb", "a?b", "a#b", "文档", "docs/info"])
+@pytest.mark.slow
 def test_a_name_is_taken_as_it_is_typed(edgecli: Run, name: str) -> None:
     assert edgecli("vectorize", "create", "docs", "--dimensions=2", "--metric=cosine").returncode == 0
     done = edgecli("vectorize", "get", name, "--json")
@@ -77,6 +80,7 @@ def test_a_metric_that_there_is_not(edgecli: Run) -> None:
     assert "'cosine', 'euclidean' or 'dot-product', not 'manhattan'" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_binding_is_written_where_asked(edgecli: Run, project: Path) -> None:
     file = project / "wrangler.toml"
     file.write_text('name = "test" # mine\n[vars]\nTAKEN = 1\n', encoding="utf-8")

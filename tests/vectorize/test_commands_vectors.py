@@ -103,6 +103,7 @@ def test_insert_keeps_what_is_there(server: Server, index: str) -> None:
         ("[4, 0, 0]", "is no JSON object"),
     ],
 )
+@pytest.mark.slow
 def test_a_bad_line_is_named_and_the_way_on_works(server: Server, index: str, bad: Any, said: str) -> None:
     # Lines 2 and 3 are the first batch, 5 and 6 the second, 7 and 8 the third.
     rows = ["", row(0), row(1), "", row(2), row(3), bad, row(5)]
@@ -150,6 +151,7 @@ def test_standard_input_is_read(server: Server, index: str) -> None:
     assert f"hint: Unpack it: `gunzip -c | edgecli vectorize upsert {index} --file -`." in packed.stderr
 
 
+@pytest.mark.slow
 def test_wrong_calls(server: Server, index: str) -> None:
     file = fill(server, index, [row(1)]).name
     for arguments, code, message in [
@@ -183,6 +185,7 @@ def test_vectors_are_deleted(server: Server, index: str) -> None:
     assert "does not hold `v0`" in found.stderr
 
 
+@pytest.mark.slow
 def test_vectors_are_listed_page_by_page(server: Server, index: str) -> None:
     empty = server.command("vectorize", "list-vectors", index)
     assert "No vectors found in this index." in empty.stderr
@@ -231,6 +234,7 @@ def full_index(server: Server, index: str) -> list[dict[str, Any]]:
     return rows
 
 
+@pytest.mark.slow
 def test_an_export_comes_back_whole(server: Server, index: str) -> None:
     full_index(server, index)
     out = server.command("vectorize", "export", index)
@@ -267,6 +271,7 @@ def test_an_export_onto_a_full_disk_ends_with_7(server: Server, index: str) -> N
     assert (done.returncode, "No space left" in done.stderr) == (7, True)
 
 
+@pytest.mark.slow
 def test_an_import_makes_the_index_and_goes_on(server: Server, index: str) -> None:
     config = {"dimensions": 3, "metric": "dot-product"}
     properties = [{"propertyName": "n", "indexType": "number"}]
@@ -319,6 +324,7 @@ def test_the_reader_of_an_export_may_leave(server: Server, index: str) -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.slow
 def test_an_index_is_verified_and_compacted(server: Server, index: str) -> None:
     full_index(server, index)
     done = server.command("vectorize", "verify", index)

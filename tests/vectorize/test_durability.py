@@ -59,6 +59,7 @@ def kill_at_random(directory: Path, times: int, seed: int) -> None:
         check(directory, acknowledged)
 
 
+@pytest.mark.slow
 def test_a_killed_writer_loses_nothing_acknowledged(tmp_path: Path) -> None:
     kill_at_random(tmp_path, times=2, seed=1)
 
@@ -69,6 +70,7 @@ def test_a_writer_killed_many_times_loses_nothing(tmp_path: Path) -> None:
     kill_at_random(tmp_path, times=100, seed=2)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path: Path) -> None:
     writer = start_writer(tmp_path, 0, 500_000)
     output, _ = writer.communicate(timeout=120)

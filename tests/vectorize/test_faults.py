@@ -97,6 +97,7 @@ def test_a_killed_move_leaves_the_index_whole_in_one_place(tmp_path: Path, chrom
 
 
 @pytest.mark.parametrize(("action", "limit"), [("compact", 50_000), ("export", 100_000)])
+@pytest.mark.slow
 def test_a_full_disk_is_an_error_and_leaves_the_index_whole(tmp_path: Path, action: str, limit: int) -> None:
     fill(tmp_path)
     output, _ = start_mover(tmp_path, action, NOWHERE, limit=limit).communicate(timeout=120)
@@ -173,6 +174,7 @@ def test_a_killed_server_has_all_that_it_acknowledged(tmp_path: Path, times: int
     server.kill()
 
 
+@pytest.mark.slow
 def test_sixteen_readers_see_sixteen_writers_batches_whole_and_in_order(life: Life) -> None:
     life(life.service.create("kept", 2, "euclidean"))
     rounds, rows = 6, 20

@@ -38,6 +38,7 @@ def put(life: Life, **metadata: Any) -> None:
     life(life.service.upsert("indexed", rows))
 
 
+@pytest.mark.slow
 def test_indexes_are_made_listed_and_deleted(indexed: Life) -> None:
     service = indexed.service
     receipt = indexed(service.create_metadata_index("indexed", new("n", "number")))
@@ -69,6 +70,7 @@ def test_what_cannot_be_an_index_is_refused(indexed: Life) -> None:
             indexed(service.create_metadata_index("indexed", new(name)))
 
 
+@pytest.mark.slow
 def test_an_index_covers_the_vectors_that_are_written_after_it(indexed: Life) -> None:
     put(indexed, old={"p": "x"}, again={"p": "x"})
     indexed(indexed.service.create_metadata_index("indexed", new("p")))

@@ -249,6 +249,7 @@ strictly = [
 @example("euclidean", True, strictly)
 @given(st.sampled_from(METRICS), st.booleans(), histories)
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.slow
 def test_an_index_answers_as_brute_force_does(life: Life, metric: str, strict: bool, history: list[Any]) -> None:
     check(life, metric, strict, history)
 
@@ -281,6 +282,7 @@ floats = st.lists(
 
 @given(st.lists(st.tuples(floats, st.none() | st.dictionaries(keys, documents, max_size=4)), min_size=1, max_size=5))
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.slow
 def test_what_is_written_comes_back_bit_for_bit(life: Life, given_: list[Any]) -> None:
     name = f"index-{next(names)}"
     life(life.service.create(name, WIDTH, "cosine"))

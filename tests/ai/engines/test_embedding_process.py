@@ -41,6 +41,7 @@ def life(folder: Path, work: Work) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_the_thread_and_the_process_give_the_same(embedding_folder: Path) -> None:
     texts = ["refund", "退款", "", "a lone \ud800 surrogate", "long " * 400]
 
@@ -97,6 +98,7 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_the_process_ends_with_the_one_that_started_it(embedding_folder: Path) -> None:
     program = (
         "import asyncio, sys\n"

@@ -48,6 +48,7 @@ def engine(generation_folder: Path) -> Iterator[LlamaEngine]:
     engine.close()
 
 
+@pytest.mark.slow
 def test_requests_with_and_without_adapters_run_side_by_side(engine: LlamaEngine, tmp_path: Path) -> None:
     first, second = write_adapter(tmp_path / "a.gguf"), write_adapter(tmp_path / "b.gguf", seed=2)
     prompt = "The capital of France is the city of"

@@ -38,6 +38,7 @@ def small(generation_folder: Path) -> Iterator[LlamaEngine]:
     engine.close()
 
 
+@pytest.mark.slow
 def test_answers_beside_others_are_those_given_alone(engine: LlamaEngine) -> None:
     questions = [raw(f"A list of {thing}: 1.", max_tokens=12) for thing in ("birds", "rivers", "metals", "games")]
     alone = [complete(engine, question)[0] for question in questions]
@@ -46,6 +47,7 @@ def test_answers_beside_others_are_those_given_alone(engine: LlamaEngine) -> Non
     assert sum(one == other for one, other in zip(alone, together, strict=True)) >= 2
 
 
+@pytest.mark.slow
 def test_a_context_that_arrives_many_times_at_once_is_computed_once(engine: LlamaEngine) -> None:
     before = engine.status()
     running = [start(engine, chat(f"{CONTEXT} Question {number}?", max_tokens=4)) for number in range(8)]
@@ -58,12 +60,14 @@ def test_a_context_that_arrives_many_times_at_once_is_computed_once(engine: Llam
     assert computed < 2 * length
 
 
+@pytest.mark.slow
 def test_more_requests_than_slots_all_get_their_answers(engine: LlamaEngine) -> None:
     running = [start(engine, raw(f"Number {number} is", max_tokens=5)) for number in range(20)]
     assert all(one.whole()[2].completion_tokens <= 5 and one.pieces[-1].finish_reason for one in running)
     assert engine.status()["running"] == 0
 
 
+@pytest.mark.slow
 def test_a_long_prompt_does_not_stop_a_running_stream(engine: LlamaEngine) -> None:
     stream = start(engine, raw("Once upon a time", max_tokens=60))
     for _ in range(5):
@@ -78,6 +82,7 @@ def test_a_long_prompt_does_not_stop_a_running_stream(engine: LlamaEngine) -> No
     stream.whole()
 
 
+@pytest.mark.slow
 def test_seeded_answers_are_the_same_beside_others(engine: LlamaEngine) -> None:
     request = chat("Tell me a story.", seed=11, temperature=1.0, max_tokens=20)
     first = complete(engine, request)[0]
@@ -98,6 +103,7 @@ def test_a_cancelled_request_frees_its_place(engine: LlamaEngine) -> None:
     assert engine.status()["running"] == 0
 
 
+@pytest.mark.slow
 def test_where_the_cache_is_too_small_requests_take_turns(small: LlamaEngine) -> None:
     running = [start(small, raw(f"Chapter {number}: " + "a b c d " * 4, max_tokens=80)) for number in range(4)]
     usages = [one.whole()[2] for one in running]
@@ -106,6 +112,7 @@ def test_where_the_cache_is_too_small_requests_take_turns(small: LlamaEngine) ->
     assert small.status()["cells_used"] <= small.facts.cells
 
 
+@pytest.mark.slow
 def test_who_has_to_leave_the_cache_goes_on_later(small: LlamaEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgecli.ai.engines.llama_cpp.batcher.RESERVE", 4)
     endless = {token: -100.0 for token in range(3)}  # the tokens that end an answer

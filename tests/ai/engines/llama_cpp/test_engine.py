@@ -86,6 +86,7 @@ def variety(text: str) -> float:
     return len(set(words)) / len(words)
 
 
+@pytest.mark.slow
 def test_penalties_make_a_loop_end(engine: LlamaEngine) -> None:
     question = "What is the capital of France?"
     loop, _, _ = complete(engine, chat(question, max_tokens=60))
@@ -113,6 +114,7 @@ def test_a_prompt_that_does_not_fit_is_refused_with_both_numbers(engine: LlamaEn
     assert error.hint and "context" in error.hint and "truncate" in error.hint
 
 
+@pytest.mark.slow
 def test_the_answer_ends_where_the_context_does(engine: LlamaEngine) -> None:
     request = chat("word " * 460, max_tokens=4000, stop=())
     _, reason, usage = complete(engine, request)

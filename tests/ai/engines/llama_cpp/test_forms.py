@@ -57,6 +57,7 @@ def test_many_forms_at_once_beside_free_text(engine: LlamaEngine) -> None:
 
 
 @pytest.mark.parametrize("choice", ["required", "=get_weather"])
+@pytest.mark.slow
 def test_a_call_that_must_come(engine: LlamaEngine, choice: str) -> None:
     request = chat("What is the weather in Oslo?", tools=(WEATHER, TIME), tool_choice=choice, max_tokens=120)
     running = start(engine, request)
@@ -71,6 +72,7 @@ def test_a_call_that_must_come(engine: LlamaEngine, choice: str) -> None:
         assert arguments["city"] in ("Oslo", "上海")
 
 
+@pytest.mark.slow
 def test_tools_beside_a_schema(engine: LlamaEngine) -> None:
     request = chat("Who are you?", tools=(WEATHER,), constraint=Constraint("json_schema", PERSON), max_tokens=80)
     running = start(engine, request)
@@ -108,6 +110,7 @@ def test_what_cannot_be_held_is_refused(engine: LlamaEngine) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["head", "middle"])
+@pytest.mark.slow
 def test_a_long_conversation_is_cut_where_that_is_wanted(engine: LlamaEngine, strategy: str) -> None:
     talk = [f"{number}: " + "many words about nothing " * 12 for number in range(31)]
     request = chat(*talk, truncate=strategy, max_tokens=8)
@@ -120,6 +123,7 @@ def test_a_long_conversation_is_cut_where_that_is_wanted(engine: LlamaEngine, st
     assert usage.prompt_tokens < 1024
 
 
+@pytest.mark.slow
 def test_one_message_that_is_too_long_is_cut(engine: LlamaEngine) -> None:
     running = start(engine, chat("前言。" + "我们谈论很多事情。" * 600, truncate="middle", max_tokens=8))
     usage = running.whole()[2]

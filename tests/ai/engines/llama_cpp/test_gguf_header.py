@@ -73,6 +73,7 @@ def test_the_types_of_files_are_those_of_llama_cpp() -> None:
 
 
 @pytest.mark.models
+@pytest.mark.slow
 def test_the_starter_model(generation_folder: Path) -> None:
     (path,) = generation_folder.glob("*.gguf")
     ours = read_header(path)

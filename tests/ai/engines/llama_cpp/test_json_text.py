@@ -28,6 +28,7 @@ def read(text: str) -> JsonText:
 
 @given(VALUES, st.booleans(), st.sampled_from([None, 1]))
 @settings(max_examples=150, deadline=None)
+@pytest.mark.slow
 def test_every_beginning_can_be_ended(value: Any, ascii_only: bool, indent: int | None) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
     for length in range(len(text) + 1):

@@ -136,6 +136,7 @@ def test_a_model_that_must_be_whole_is_refused_where_it_will_not_fit(generation_
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_the_process_ends_with_the_one_that_started_it(generation_folder: Path) -> None:
     import subprocess
     import sys

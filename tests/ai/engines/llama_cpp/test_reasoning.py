@@ -84,6 +84,7 @@ def with_template(folder: Path, template: str, target: Path) -> None:
 
 
 @pytest.mark.models
+@pytest.mark.slow
 def test_a_model_that_thinks(generation_folder: Path, tmp_path: Path) -> None:
     template = "{# </think> #}{% for m in messages %}{{ m.content }}\n{% endfor %}<think>\n"
     with_template(generation_folder, template, tmp_path / "model.gguf")

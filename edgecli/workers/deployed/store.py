@@ -1,0 +1,170 @@
+"""Deployed Workers on the disk.
+
+    NAME/worker.json     the deployment that holds, its settings and secrets; readable by its owner only
+    NAME/VERSION/…       its modules
+
+`worker.json` is replaced as a whole once the modules are there, so a crash leaves the old Worker or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import uuid
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from edgecli.errors import NotFoundError, UsageError
+from edgecli.state import now, write_atomically
+from edgecli.workers.deployed.upload import BINDINGS, VALUES, Upload
+from edgecli.workers.spec import Binding, WorkerSpec
+
+_NAME = re.compile(r"[a-z0-9_][a-z0-9-_]{0,62}")
+_RECORD = "worker.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A Worker as it was deployed last."""
+
+    name: str
+    version: str
+    created_on: str
+    modified_on: str
+    main_module: str
+    modules: dict[str, str]
+    """Name -> content type."""
+    bindings: list[dict[str, Any]]
+    """As wrangler names them, without secrets."""
+    compatibility_date: str | None = None
+    compatibility_flags: list[str] = field(default_factory=list[str])
+    secrets: dict[str, str] = field(default_factory=dict[str, str])
+    crons: list[str] = field(default_factory=list[str])
+    message: str | None = None
+
+
+class DeployedStore:
+    """The folder of deployed Workers. Its functions block."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def list(self) -> list[Deployment]:
+        """Return all, by name."""
+        records = sorted(self.directory.glob(f"*/{_RECORD}"))
+        return [Deployment(**json.loads(path.read_text(encoding="utf-8"))) for path in records]
+
+    def find(self, name: str) -> Deployment | None:
+        """Return the Worker of this name, or None."""
+        try:
+            return Deployment(**json.loads((self._folder(name) / _RECORD).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+
+    def get(self, name: str) -> Deployment:
+        """Return the Worker of this name. Raises NotFoundError."""
+        found = self.find(name)
+        if found is None:
+            raise NotFoundError(
+                f"No Worker `{name}` is deployed here.",
+                hint="`edgecli workers list` shows those that are.",
+                code="no_such_worker",
+                cf_code=10007,
+            )
+        return found
+
+    def draft(self, name: str, upload: Upload) -> Deployment:
+        """Write the modules of a new version and return what `publish` makes hold; bindings and secrets are merged."""
+        before = self.find(name)
+        version = str(uuid.uuid4())
+        folder = self._folder(name) / version
+        for module, (_, content) in upload.modules.items():
+            path = folder / module
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                file.write(content)
+                os.fsync(file.fileno())
+        values = [each for each in upload.bindings if each["type"] == "secret_text"]
+        secrets = (before.secrets if before else {}) | {each["name"]: str(each["text"]) for each in values}
+        own = {each["name"]: each for each in (before.bindings if before else [])}
+        bindings = [
+            own[each["name"]] if each["type"] == "inherit" else each
+            for each in upload.bindings
+            if each["type"] != "secret_text" and (each["type"] != "inherit" or each["name"] in own)
+        ]
+        return Deployment(
+            name=name,
+            version=version,
+            created_on=before.created_on if before else now(),
+            modified_on=now(),
+            main_module=upload.main_module,
+            modules={module: kind for module, (kind, _) in upload.modules.items()},
+            bindings=bindings,
+            compatibility_date=upload.compatibility_date,
+            compatibility_flags=list(upload.compatibility_flags),
+            secrets=secrets,
+            crons=before.crons if before else [],
+            message=upload.message,
+        )
+
+    def publish(self, deployment: Deployment) -> None:
+        """Make a deployment the one that holds, and remove the modules of others."""
+        folder = self._folder(deployment.name)
+        write_atomically(folder / _RECORD, json.dumps(asdict(deployment), ensure_ascii=False, indent=1))
+        for each in folder.iterdir():
+            if each.is_dir() and each.name != deployment.version:
+                shutil.rmtree(each, ignore_errors=True)
+
+    def discard(self, deployment: Deployment) -> None:
+        """Remove a draft."""
+        folder = self._folder(deployment.name)
+        shutil.rmtree(folder / deployment.version, ignore_errors=True)
+        if not (folder / _RECORD).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def delete(self, name: str) -> None:
+        """Remove a Worker: first its record, so that a crash leaves none without modules."""
+        folder = self._folder(self.get(name).name)
+        (folder / _RECORD).unlink()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def change(self, name: str, **changes: Any) -> Deployment:
+        """Publish the same modules with other settings: `secrets`, `crons`."""
+        changed = replace(self.get(name), modified_on=now(), **changes)
+        self.publish(changed)
+        return changed
+
+    def spec(self, deployment: Deployment) -> WorkerSpec:
+        """Return the Worker as it is to run."""
+        folder = self._folder(deployment.name) / deployment.version
+        services = [each for each in deployment.bindings if each["type"] in BINDINGS]
+        values = [each for each in deployment.bindings if each["type"] in VALUES]
+        return WorkerSpec(
+            name=deployment.name,
+            root=folder,
+            main=folder / deployment.main_module,
+            bindings=tuple(_binding(each) for each in services),
+            vars={each["name"]: each[VALUES[each["type"]]] for each in values},
+            secrets=deployment.secrets,
+            compatibility_date=deployment.compatibility_date,
+            compatibility_flags=tuple(deployment.compatibility_flags),
+            crons=tuple(deployment.crons),
+            bundled=True,
+        )
+
+    def _folder(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise UsageError(
+                f"`{name}` cannot name a Worker, which takes up to 63 of a-z, 0-9, `-` and `_`.",
+                code="bad_name",
+                cf_code=10016,
+            )
+        return self.directory / name
+
+
+def _binding(given: dict[str, Any]) -> Binding:
+    kind, field = BINDINGS[given["type"]]
+    return Binding(given["name"], kind, str(given[field]) if field else "")  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,278 @@
+"""The part of Cloudflare's API that `wrangler deploy`, `secret`, `delete` and `deployments` call.
+
+As wrangler 4.86 and 4.164 were seen to call it. Routes that change something want the server's token: what is uploaded
+here runs on this machine (`server/access.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from edgecli.envelope import ok, read_json
+from edgecli.errors import NotFoundError, StateError, UsageError
+from edgecli.workers.deployed.service import DeployedWorkers
+from edgecli.workers.deployed.store import Deployment
+from edgecli.workers.deployed.upload import read_upload
+from edgecli.workers.process import WorkerError
+
+_WORKERS = "/client/v4/accounts/{account_id}/workers"
+_SCRIPT = _WORKERS + "/scripts/{name}"
+SUBDOMAIN = "edgecli"
+"""Stands where an account's own name stands in the cloud; the Worker's address here is another one."""
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes."""
+    table: dict[str, dict[str, Callable[[Request], Awaitable[Response]]]] = {
+        f"{_WORKERS}/services/{{name}}": {"GET": _service, "DELETE": _delete},
+        f"{_WORKERS}/workers/{{name}}": {"GET": _worker},
+        f"{_WORKERS}/subdomain": {"GET": _account_subdomain},
+        f"{_WORKERS}/scripts": {"GET": _scripts},
+        _SCRIPT: {"PUT": _deploy, "DELETE": _delete},
+        f"{_SCRIPT}/versions": {"GET": _versions, "POST": _upload_version},
+        f"{_SCRIPT}/versions/{{version}}": {"GET": _version},
+        f"{_SCRIPT}/deployments": {"GET": _deployments, "POST": _deploy_version},
+        f"{_SCRIPT}/settings": {"GET": _settings},
+        f"{_SCRIPT}/script-settings": {"GET": _script_settings, "PATCH": _script_settings},
+        f"{_SCRIPT}/subdomain": {"GET": _subdomain, "POST": _subdomain},
+        f"{_SCRIPT}/schedules": {"GET": _schedules, "PUT": _set_schedules},
+        f"{_SCRIPT}/secrets": {"GET": _secrets, "PUT": _put_secret, "PATCH": _patch_secrets},
+        f"{_SCRIPT}/secrets/{{secret}}": {"DELETE": _delete_secret},
+    }
+    return [
+        Route(path, endpoint, methods=[method])
+        for path, methods in table.items()
+        for method, endpoint in methods.items()
+    ]
+
+
+def _workers(request: Request) -> DeployedWorkers:
+    deployed = request.app.state.runtime.workers.deployed
+    if deployed is None:
+        raise StateError("Workers run on a server only.", hint="Start `edgecli serve`.", code="no_server")
+    return deployed
+
+
+async def _held(request: Request) -> Deployment:
+    return await _workers(request).get(request.path_params["name"])
+
+
+async def _service(request: Request) -> Response:
+    name = request.path_params["name"]
+    held = await _workers(request).find(name)
+    if held is None:
+        raise NotFoundError(
+            f"No Worker `{name}` is deployed here.", code="no_such_worker", cf_code=10090
+        )  # the code by which wrangler knows that it is new
+    script = _script(held) | {"last_deployed_from": "wrangler"}
+    environment = {"environment": "production", "created_on": held.created_on, "modified_on": held.modified_on}
+    return ok(
+        {
+            "id": held.name,
+            "created_on": held.created_on,
+            "modified_on": held.modified_on,
+            "default_environment": environment | {"script": script},
+            "environments": [environment],
+        }
+    )
+
+
+async def _worker(request: Request) -> Response:
+    held = await _held(request)
+    return ok({"id": held.name, "name": held.name, "subdomain": {"enabled": True, "previews_enabled": False}})
+
+
+async def _account_subdomain(request: Request) -> Response:
+    del request
+    return ok({"subdomain": SUBDOMAIN})
+
+
+async def _scripts(request: Request) -> Response:
+    return ok([_script(each) for each in await _workers(request).list()])
+
+
+def _script(held: Deployment) -> dict[str, Any]:
+    return {
+        "id": held.name,
+        "tag": held.version,
+        "etag": held.version,
+        "handlers": ["fetch"],
+        "created_on": held.created_on,
+        "modified_on": held.modified_on,
+        "compatibility_date": held.compatibility_date,
+        "compatibility_flags": held.compatibility_flags,
+        "deployment_id": held.version,
+    }
+
+
+async def _deploy(request: Request) -> Response:
+    name = request.path_params["name"]
+    draft = await _workers(request).draft(name, await read_upload(request))
+    began = time.perf_counter()
+    held = await _published(request, name, draft.version)
+    return ok(_script(held) | {"startup_time_ms": round((time.perf_counter() - began) * 1000)})
+
+
+async def _published(request: Request, name: str, version: str) -> Deployment:
+    try:
+        return await _workers(request).publish(name, version)
+    except WorkerError as error:
+        # What the cloud answers to a Worker that does not start; wrangler prints it.
+        where = f" ({error.place.file}:{error.place.line})" if error.place else ""
+        raise UsageError(
+            f"{error.message}{where}", hint=error.hint, code=error.code, cf_code=10021, status=400
+        ) from error
+
+
+async def _upload_version(request: Request) -> Response:
+    draft = await _workers(request).draft(request.path_params["name"], await read_upload(request))
+    return ok(_version_of(draft) | {"startup_time_ms": 0})
+
+
+async def _versions(request: Request) -> Response:
+    return ok({"items": [_version_of(await _held(request))]})
+
+
+async def _version(request: Request) -> Response:
+    return ok(_version_of(await _held(request)))
+
+
+def _version_of(held: Deployment) -> dict[str, Any]:
+    return {
+        "id": held.version,
+        "number": 1,
+        "metadata": {"created_on": held.modified_on, "modified_on": held.modified_on, "source": "wrangler"},
+        "annotations": {"workers/message": held.message} if held.message else {},
+        "resources": {
+            "bindings": held.bindings + _secret_bindings(held),
+            "script": {"etag": held.version, "handlers": ["fetch"]},
+            "script_runtime": {
+                "compatibility_date": held.compatibility_date,
+                "compatibility_flags": held.compatibility_flags,
+            },
+        },
+    }
+
+
+async def _deployments(request: Request) -> Response:
+    held = await _held(request)
+    return ok(
+        {
+            "deployments": [
+                {
+                    "id": held.version,
+                    "source": "wrangler",
+                    "strategy": "percentage",
+                    "author_email": "",
+                    "created_on": held.modified_on,
+                    "annotations": {"workers/message": held.message} if held.message else {},
+                    "versions": [{"version_id": held.version, "percentage": 100}],
+                }
+            ]
+        }
+    )
+
+
+async def _deploy_version(request: Request) -> Response:
+    body = await _object(request)
+    versions: Any = body.get("versions")
+    if not (isinstance(versions, list) and len(cast("list[Any]", versions)) == 1):
+        raise UsageError(
+            "One version takes all requests here; they cannot be split between several.",
+            hint="Deploy one version with 100 percent.",
+            code="one_version",
+            status=400,
+        )
+    held = await _published(request, request.path_params["name"], str(versions[0].get("version_id")))
+    return ok({"id": held.version})
+
+
+async def _settings(request: Request) -> Response:
+    held = await _held(request)
+    return ok(
+        {
+            "bindings": held.bindings + _secret_bindings(held),
+            "compatibility_date": held.compatibility_date,
+            "compatibility_flags": held.compatibility_flags,
+            "usage_model": "standard",
+            "tags": [],
+            "logpush": False,
+        }
+    )
+
+
+async def _script_settings(request: Request) -> Response:
+    await _held(request)
+    return ok({"logpush": False, "tags": [], "tail_consumers": []})
+
+
+async def _subdomain(request: Request) -> Response:
+    await _held(request)
+    return ok({"enabled": True, "previews_enabled": False})
+
+
+async def _schedules(request: Request) -> Response:
+    return ok({"schedules": [{"cron": cron} for cron in (await _held(request)).crons]})
+
+
+async def _set_schedules(request: Request) -> Response:
+    body = await read_json(request)
+    crons = [str(each["cron"]) for each in cast("list[dict[str, Any]]", body)] if isinstance(body, list) else []
+    held = await _workers(request).change(request.path_params["name"], crons=crons)
+    return ok({"schedules": [{"cron": cron} for cron in held.crons]})
+
+
+def _secret_bindings(held: Deployment) -> list[dict[str, Any]]:
+    return [{"name": name, "type": "secret_text"} for name in sorted(held.secrets)]
+
+
+async def _secrets(request: Request) -> Response:
+    return ok(_secret_bindings(await _held(request)))
+
+
+async def _put_secret(request: Request) -> Response:
+    body = await _object(request)
+    name, text = body.get("name"), body.get("text")
+    if not isinstance(name, str) or not isinstance(text, str):
+        raise UsageError("A secret has a `name` and a `text`, both strings.", code="bad_secret", status=400)
+    await _change_secrets(request, {name: text})
+    return ok({"name": name, "type": "secret_text"})
+
+
+async def _patch_secrets(request: Request) -> Response:
+    """`wrangler secret bulk`: an object of names, each with a secret, or null to delete it."""
+    given: Any = (await _object(request)).get("secrets", {})
+    secrets = {name: each and str(each["text"]) for name, each in cast("dict[str, Any]", given).items()}
+    return ok(_secret_bindings(await _change_secrets(request, secrets)))
+
+
+async def _delete_secret(request: Request) -> Response:
+    name = request.path_params["secret"]
+    if name not in (await _held(request)).secrets:
+        raise NotFoundError(f"The Worker has no secret `{name}`.", code="no_such_secret", cf_code=10056)
+    await _change_secrets(request, {name: None})
+    return ok(None)
+
+
+async def _change_secrets(request: Request, changes: dict[str, str | None]) -> Deployment:
+    merged = (await _held(request)).secrets | changes
+    secrets = {name: text for name, text in merged.items() if text is not None}
+    return await _workers(request).change(request.path_params["name"], secrets=secrets)
+
+
+async def _delete(request: Request) -> Response:
+    await _workers(request).delete(request.path_params["name"])
+    return ok(None)
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    body = await read_json(request)
+    if not isinstance(body, dict):
+        raise UsageError("The body is no JSON object.", code="invalid_json", status=400)
+    return cast("dict[str, Any]", body)

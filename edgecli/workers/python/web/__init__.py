@@ -1,0 +1,1 @@
+"""What a Python Worker handles: requests, responses, headers, bodies and forms, as Cloudflare's `workers` has them."""

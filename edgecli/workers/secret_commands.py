@@ -1,0 +1,126 @@
+"""`edgecli secret put`, `list`, `delete`: the Worker's secrets on this machine, in `.dev.vars`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgecli import console
+from edgecli.cli import EdgeTyper, common
+from edgecli.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgecli.config.project import Project
+
+app = EdgeTyper(help="Set, list and delete the Worker's secrets on this machine: they lie in .dev.vars.")
+
+KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The name in the Worker's `env`.", show_default=False)]
+_LONGEST_IN_THE_CLOUD = 5 * 1024
+"""Bytes."""
+
+
+@app.command("put")
+def put(
+    key: KeyArgument,
+    value: Annotated[
+        str | None,
+        typer.Option("--value", metavar="-", help="Only `-`, standard input: a value here would stay in the history."),
+    ] = None,
+) -> None:
+    """Set a secret; its value is asked for, or read from standard input."""
+    from edgecli.config.dotenv_edit import NAME, set_variable
+
+    if not NAME.fullmatch(key):
+        raise UsageError(
+            f"`{key}` is no name for a secret.", hint="Take letters, digits and `_`, like API_TOKEN.", code="bad_name"
+        )
+    project = common().project()
+    text = _read_value(key, value)
+    path = _file(project)
+    # A new file takes the place of `.dev.vars` or of `.env` files: they do not merge.
+    lost = [] if path.exists() else sorted(name for name in project.secrets if name != key and name not in os.environ)
+    replaced = set_variable(path, key, text)
+    if common().json:
+        console.print_json({"name": key, "type": "secret_text", "file": str(path), "replaced": replaced})
+    else:
+        console.success(f"{'Replaced' if replaced else 'Set'} `{key}` in `{path.name}`.")
+    if lost:
+        names = ", ".join(f"`{name}`" for name in lost)
+        console.warn(f"`{path.name}` is new and takes the place of the file that set {names}: put them there too.")
+    if len(text.encode()) > _LONGEST_IN_THE_CLOUD:
+        console.warn(f"The value has {len(text.encode())} bytes; Cloudflare takes up to {_LONGEST_IN_THE_CLOUD}.")
+    required = project.raw.get("secrets", {}).get("required")
+    if required is not None and key not in required and key not in project.raw.get("vars", {}):
+        console.warn(f"The Worker will not see `{key}`: `[secrets] required` does not name it.")
+    if _is_ignored(path) is False:
+        console.warn(f"git does not ignore `{path.name}`. Add a line `.dev.vars*` to .gitignore.")
+
+
+@app.command("list")
+def list_secrets() -> None:
+    """List the names of the secrets that the Worker gets here, and no values."""
+    project = common().project()
+    names = sorted(project.secrets)
+    if common().json:
+        console.print_json([{"name": name, "type": "secret_text"} for name in names])
+        return
+    for name in names:
+        console.out(name)
+    if not names:
+        console.note("There is no secret. `edgecli secret put KEY` sets one.")
+
+
+@app.command("delete")
+def delete(key: KeyArgument, force: Annotated[bool, typer.Option("--force", "-y", help="Do not ask.")] = False) -> None:
+    """Delete a secret."""
+    from edgecli.config.dotenv_edit import delete_variable
+
+    path = _file(common().project())
+    if not force and not console.confirm(f"Delete the secret `{key}` from `{path.name}`?", default=True):
+        console.note("Nothing was deleted.")
+        raise typer.Exit(1)
+    delete_variable(path, key)
+    if common().json:
+        console.print_json({"name": key, "file": str(path)})
+    else:
+        console.success(f"Deleted `{key}` from `{path.name}`.")
+
+
+def _file(project: Project) -> Path:
+    return project.root / (f".dev.vars.{project.env}" if project.env else ".dev.vars")
+
+
+def _read_value(key: str, option: str | None) -> str:
+    if option not in (None, "-"):
+        raise UsageError(
+            "A secret on the command line stays in the shell's history and in the list of processes.",
+            hint=f"Leave --value out to be asked, or pipe it: `edgecli secret put {key} < file`.",
+            code="secret_on_command_line",
+        )
+    if option is None and console.is_terminal():
+        value = typer.prompt(f"Value of {key}", hide_input=True, default="", show_default=False, err=True)
+    else:
+        try:
+            value = sys.stdin.buffer.read().decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise UsageError(f"The value is not UTF-8: {error}.", hint="Encode it, as base64 for example.") from error
+    if not value:
+        raise UsageError(f"The value of `{key}` is empty.", hint="Type or pipe a value.", code="empty_secret")
+    return value
+
+
+def _is_ignored(path: Path) -> bool | None:
+    """Tell whether git ignores the file; None where there is no git or no repository."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    done = subprocess.run(
+        [git, "check-ignore", "--quiet", path.name], cwd=path.parent, capture_output=True, check=False
+    )
+    return {0: True, 1: False}.get(done.returncode)

@@ -1,0 +1,193 @@
+// The first module of every Worker: it hands the platform's paths to the server and all else to the user's module,
+// and tells edgecli on stdout what was asked, answered, said and thrown. It shares the user's isolate, because a
+// service of its own in front costs two thirds of a request.
+import * as user from "edgecli:main";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { env as bindings } from "cloudflare:workers";
+import options from "edgecli-options.json";
+
+export * from "edgecli:main";
+
+const { mark, timeout, lines, longest } = options;
+const platform = bindings.__edgecli_platform;
+const desk = bindings.__edgecli_desk;
+delete bindings.__edgecli_platform;
+delete bindings.__edgecli_desk;
+
+const current = new AsyncLocalStorage();
+const outside = { id: 0, lines: 0 };
+const print = console.log.bind(console);
+const tell = (what) => print(mark + JSON.stringify(what));
+
+function plain(value) {
+  if (typeof value === "string") return value.slice(0, longest);
+  if (value === null || typeof value === "number" || typeof value === "boolean") return value;
+  if (value instanceof Error) return String(value.stack ?? value).slice(0, longest);
+  if (typeof value === "object") {
+    try {
+      const text = JSON.stringify(value);
+      if (text !== undefined) return text.length > longest ? text.slice(0, longest) : JSON.parse(text);
+    } catch {
+      // circular, or holds a BigInt
+    }
+  }
+  return String(value).slice(0, longest);
+}
+
+for (const level of ["debug", "log", "info", "warn", "error"]) {
+  console[level] = (...message) => {
+    const request = current.getStore() ?? outside;
+    if (request !== outside && ++request.lines > lines) return;
+    tell({ id: request.id, method: request.method, url: request.url, level, message: message.map(plain), at: Date.now() });
+  };
+}
+
+// One line for all requests of 50 ms: to write one for each would cost a tenth of it.
+let ended = [];
+let since = 0;
+async function flush() {
+  await scheduler.wait(50);
+  if (ended.length) tell(ended);
+  ended = [];
+}
+function end(request, status, ctx, failure) {
+  const now = Date.now();
+  ended.push([request.id, request.method, request.url, status, request.at, now - request.at, request.lines, failure]);
+  if (ended.length === 1 || now - since > 1000) {
+    since = now;
+    ctx.waitUntil(flush());
+  }
+}
+
+function describe(error) {
+  const isError = error instanceof Error;
+  return {
+    name: isError ? String(error.name) : typeof error,
+    message: isError ? String(error.message) : String(plain(error)),
+    stack: isError ? String(error.stack ?? "").slice(0, longest) : "",
+  };
+}
+
+async function failed(failure, request) {
+  if (desk) {
+    try {
+      const body = JSON.stringify({ ...failure, method: request.method, url: request.url, accept: request.headers.get("accept") });
+      return await desk.fetch("http://desk/", { method: "POST", body });
+    } catch {
+      return new Response(failure.stack || `${failure.name}: ${failure.message}`, { status: 500 });
+    }
+  }
+  return new Response("Internal Server Error", { status: 500 });
+}
+
+const LATE = Symbol("late");
+async function inTime(answer) {
+  let ended = false;
+  const end = () => (ended = true);
+  Promise.resolve(answer).then(end, end);
+  // Most answers that need no I/O are there after a few turns of the queue; a timer would cost them a tenth.
+  for (let turn = 0; turn < 4 && !ended; turn++) await null;
+  if (ended) return answer;
+  let timer;
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, timeout, LATE)));
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+let count = 0;
+async function answer(request, ctx, call) {
+  const note = { id: ++count, method: request.method, url: request.url, at: Date.now(), lines: 0 };
+  try {
+    const response = await inTime(current.run(note, call));
+    if (response === LATE) {
+      const failure = { name: "Timeout", message: `The Worker did not begin its answer within ${timeout / 1000} s.`, stack: "" };
+      end(note, 504, ctx, failure);
+      return new Response(failure.message + "\n", { status: 504 });
+    }
+    if (!(response instanceof Response)) {
+      throw new TypeError(`The fetch handler returned ${response === null ? "null" : `a ${typeof response}`}, not a Response.`);
+    }
+    end(note, response.status, ctx);
+    return response;
+  } catch (error) {
+    const failure = describe(error);
+    end(note, 500, ctx, failure);
+    return await failed(failure, request);
+  }
+}
+
+function isPlatform(url) {
+  const path = url.indexOf("/", 8);
+  return url.startsWith("/client/v4/", path) || url.startsWith("/edge/", path) || url.startsWith("/_workers/", path);
+}
+
+async function toPlatform(request) {
+  try {
+    return await platform.fetch(request);
+  } catch (error) {
+    return new Response(`edgecli's server did not answer: ${error.message}\n`, { status: 502 });
+  }
+}
+
+const main = user.default;
+const isClass = typeof main === "function";
+const noFetch = () => {
+  throw new TypeError("The main module's default export has no fetch() handler.");
+};
+
+function made() {
+  if (isClass) {
+    return class extends main {
+      fetch(request) {
+        if (isPlatform(request.url)) return toPlatform(request);
+        return answer(request, this.ctx, () => (super.fetch ? super.fetch(request) : noFetch()));
+      }
+    };
+  }
+  const handlers = {};
+  for (const name of ["scheduled", "queue", "email", "tail", "trace", "test"]) {
+    if (typeof main?.[name] === "function") handlers[name] = (...given) => main[name](...given);
+  }
+  handlers.fetch = (request, env, ctx) => {
+    if (isPlatform(request.url)) return toPlatform(request);
+    return answer(request, ctx, () => (main?.fetch ? main.fetch(request, env, ctx) : noFetch()));
+  };
+  return handlers;
+}
+export default made();
+
+async function scheduled(request, env, ctx) {
+  const cron = request.headers.get("x-edgecli-cron");
+  const note = { id: ++count, cron, at: Date.now(), lines: 0 };
+  const controller = { cron, scheduledTime: note.at, noRetry() {}, type: "scheduled" };
+  try {
+    await current.run(note, async () => {
+      const handler = isClass ? new main(ctx, env) : main;
+      if (typeof handler?.scheduled !== "function") throw new TypeError("The Worker has no scheduled() handler.");
+      await handler.scheduled(controller, env, ctx);
+    });
+    tell([[note.id, null, null, 200, note.at, Date.now() - note.at, note.lines, null, cron]]);
+    return new Response(null, { status: 204 });
+  } catch (error) {
+    const failure = describe(error);
+    tell([[note.id, null, null, 500, note.at, Date.now() - note.at, note.lines, failure, cron]]);
+    return Response.json(failure, { status: 500 });
+  }
+}
+
+// What edgecli itself calls, over a socket of its own: all paths are the Worker's there.
+export const edgecliInner = {
+  fetch(request, env, ctx) {
+    const what = request.headers.get("x-edgecli-do");
+    if (what === "ping") return new Response(null, { status: 204 });
+    if (what === "scheduled") return scheduled(request, env, ctx);
+    const call = () => {
+      if (isClass) return new main(ctx, env).fetch(request);
+      return main?.fetch ? main.fetch(request, env, ctx) : noFetch();
+    };
+    return answer(request, ctx, call);
+  },
+};

@@ -1,0 +1,310 @@
+"""A workerd process that runs one Worker: started on the public socket, watched, and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import tempfile
+from pathlib import Path
+from typing import TypeVar
+
+import httpx2
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from edgecli.config.settings import WorkersSettings
+from edgecli.workers.journal import Event, Journal, Outcome
+from edgecli.workers.process import WorkerError
+from edgecli.workers.spec import WorkerSpec
+from edgecli.workers.workerd import config, install
+from edgecli.workers.workerd.bundle import Bundle, make_bundle
+from edgecli.workers.workerd.desk import Desk
+from edgecli.workers.workerd.leash import Leash
+from edgecli.workers.workerd.output import Output
+from edgecli.workers.workerd.proxy import CRON_HEADER, Proxy
+from edgecli.workers.workerd.sourcemap import map_trace
+
+START_SECONDS = 30.0
+"""What workerd is given to read its configuration and run the modules' own code."""
+PING_SECONDS = 2.0
+T = TypeVar("T")
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+
+
+class WorkerdProcess:
+    """One start of a JavaScript Worker: a WorkerProcess. A reload is another one on the same listener."""
+
+    def __init__(
+        self,
+        spec: WorkerSpec,
+        *,
+        edge_address: str,
+        token: str,
+        journal: Journal,
+        settings: WorkersSettings,
+        listener: socket.socket | None = None,
+        offline: bool = False,
+        traces: bool = False,
+    ) -> None:
+        """`edge_address` is the edge server's own `127.0.0.1:PORT`, `token` the one that `Channel.grant` gave.
+
+        `listener` is the public socket, already listening, which stays the caller's; without one only `fetch` reaches
+        the Worker. `traces` shows exceptions to whoever asked: for `dev` only.
+        """
+        self.pid: int | None = None
+        self._spec = spec
+        self._edge_address = edge_address
+        self._token = token
+        self._journal = journal
+        self._settings = settings
+        self._listener = listener
+        self._offline = offline
+        self._traces = traces
+        self._mark = secrets.token_hex(8)
+        self._output = Output(spec.name, self._mark, journal)
+        self._folder = Path()
+        self._process: asyncio.subprocess.Process | None = None
+        self._leash: Leash | None = None
+        self._proxy: Proxy | None = None
+        self._desk: Desk | None = None
+        self._reading: list[asyncio.Task[None]] = []
+        self._watching: asyncio.Task[None] | None = None
+        self._waiting: asyncio.Task[WorkerError | None] | None = None
+        self._stopping = False
+        self._verdict: WorkerError | None = None
+
+    async def start(self) -> None:
+        """Bundle the Worker and start it. Raises WorkerError (`worker_start`, `unsupported_binding`), EdgeError."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._abandon()
+            raise
+
+    async def fetch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that did not come over the public socket. Raises WorkerError as long as nothing was sent."""
+        await _running(self._proxy)(scope, receive, send)
+
+    async def scheduled(self, cron: str) -> None:
+        """Run the `scheduled` handler. Raises WorkerError, code `worker_exception`."""
+        try:
+            answer = await _running(self._proxy).do("scheduled", timeout=None, headers={CRON_HEADER: cron})
+        except httpx2.TransportError as error:
+            raise WorkerError(f"The Worker ended while it ran `scheduled`: {error}", code="worker_died") from error
+        if answer.status_code == 500:
+            failure = orjson.loads(answer.content)
+            trace, place = map_trace(failure["stack"], self._output.maps)
+            message = f"{failure['name']}: {failure['message']}"
+            raise WorkerError(message, code="worker_exception", place=place, trace=trace)
+
+    async def stop(self, *, grace: float) -> None:
+        """Have workerd end when its requests have, and end it after `grace` seconds whatever it does."""
+        self._stopping = True
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), grace)
+        await self._abandon()
+
+    async def wait(self) -> WorkerError | None:
+        """Return when the process has ended: None after `stop`, else why.
+
+        The codes are `worker_died`, `worker_stalled` and `worker_memory`.
+        """
+        return await asyncio.shield(_running(self._waiting))
+
+    async def _start(self) -> None:
+        workerd, esbuild = await asyncio.to_thread(self._programs)
+        self._folder = Path(tempfile.mkdtemp(prefix="edgecli-"))
+        bundle = await make_bundle(self._spec, esbuild, self._folder, development=self._traces)
+        self._output.maps = bundle.maps
+        self._output.modules = ["worker:" if bundle.is_script else f"{module.name}:" for module in bundle.modules]
+        around = config.Surroundings(
+            edge_address=self._edge_address,
+            token=self._token,
+            newest_date=workerd.version,
+            mark=self._mark,
+            request_timeout=self._settings.request_timeout,
+            refused=self._refusal(),
+            traces=self._traces,
+        )
+        warnings = config.write_config(self._folder, self._spec, bundle, around)
+        for warning in (*bundle.warnings, *warnings):
+            event = Event(self._spec.name)
+            event.log("warn", warning)
+            self._journal.add(event)
+        if self._traces:
+            self._desk = await Desk.open(self._folder / config.DESK_PATH, self._spec.root, bundle.maps)
+        await self._spawn(workerd.path, bundle)
+        (self._folder / config.CONFIG_FILE).unlink()  # it holds the secrets
+        self._proxy = Proxy(self._folder / config.INNER_PATH)
+        self._waiting = asyncio.create_task(self._wait())
+        self._watching = asyncio.create_task(self._watch())
+
+    def _programs(self) -> tuple[install.Program, Path | None]:
+        root = self._spec.root
+        workerd = install.require("workerd", root, offline=self._offline)
+        if self._spec.bundled:
+            return workerd, None
+        return workerd, install.require("esbuild", root, offline=self._offline).path
+
+    def _refusal(self) -> str:
+        if self._offline:
+            return "edgecli is offline (`edgecli.offline`)."
+        if self._settings.outbound == "deny":
+            return 'the setting `edgecli.workers.outbound` is "deny".'
+        return ""
+
+    async def _spawn(self, workerd: Path, bundle: Bundle) -> None:
+        """Start workerd and wait until it listens. Raises WorkerError with what it said if it does not."""
+        control, told = os.pipe()
+        descriptors = [told]
+        public: list[str] = []
+        if self._listener is not None:
+            _accept_with_request(self._listener)
+            descriptors.append(self._listener.fileno())
+            public = [f"--socket-fd={config.PUBLIC_SOCKET}={self._listener.fileno()}"]
+        command = [
+            str(workerd),
+            "serve",
+            str(self._folder / config.CONFIG_FILE),
+            f"--control-fd={told}",
+            "--verbose",
+            "-I/",
+        ]
+        self._leash = Leash()
+        try:
+            process = await self._leash.spawn([*command, *public], descriptors=descriptors)
+        finally:
+            os.close(told)
+        self._process, self.pid = process, process.pid
+        assert process.stdout is not None and process.stderr is not None
+        self._reading = [asyncio.create_task(self._output.read(each)) for each in (process.stdout, process.stderr)]
+        reader = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(control, "rb", 0)
+        )
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                for _ in range(2):
+                    if not await reader.readline():
+                        raise await self._start_error(bundle)
+        except TimeoutError:
+            raise WorkerError(
+                f"The Worker was not ready after {START_SECONDS:.0f} s: its modules' own code does not come to an end.",
+                code="worker_start",
+            ) from None
+        finally:
+            transport.close()
+
+    async def _start_error(self, bundle: Bundle) -> WorkerError:
+        """Make an error of what workerd said before it gave up."""
+        assert self._process is not None
+        await self._process.wait()
+        await asyncio.gather(*self._reading, return_exceptions=True)
+        said = [line.removeprefix("service worker: Uncaught ") for line in self._output.last]
+        said = [line for line in said if not line.startswith(f'Socket "{config.INNER_SOCKET}"')]
+        text = "\n".join(said) or f"workerd ended with status {self._process.returncode}"
+        trace, place = map_trace(text, bundle.maps)
+        first = trace.strip().splitlines()[0]
+        where = f"{place.file}:{place.line}:{place.column}: " if place else ""
+        return WorkerError(f"{where}{first}", code="worker_start", place=place, trace=trace)
+
+    async def _wait(self) -> WorkerError | None:
+        process = _running(self._process)
+        code = await process.wait()
+        await asyncio.gather(*self._reading, return_exceptions=True)
+        if self._stopping:
+            self._output.close("canceled")
+            return None
+        if self._verdict is None:
+            how = f"by {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
+            self._verdict = WorkerError(
+                f"The Worker's process ended by itself, {how}.",
+                hint="\n".join(list(self._output.last)[-3:]) or None,
+                code="worker_died",
+            )
+        outcome: Outcome = {"worker_stalled": "exceededCpu", "worker_memory": "exceededMemory"}.get(  # pyright: ignore[reportAssignmentType]
+            self._verdict.code, "unknown"
+        )
+        self._output.close(outcome)
+        event = Event(self._spec.name)
+        event.failed("WorkerError", self._verdict.message, outcome=outcome)
+        self._journal.add(event)
+        await self._abandon()
+        return self._verdict
+
+    async def _watch(self) -> None:
+        """End a process whose event loop stands still, or that takes more memory than it may."""
+        process, proxy = _running(self._process), _running(self._proxy)
+        while process.returncode is None:
+            await asyncio.sleep(min(PING_SECONDS, self._settings.stall_timeout / 2))
+            if (used := _memory(process.pid)) > self._settings.memory << 20:
+                self._verdict = WorkerError(
+                    f"The Worker used {used >> 20} MiB of memory and was ended.",
+                    hint=f"`edgecli.workers.memory` allows {self._settings.memory} MiB.",
+                    code="worker_memory",
+                )
+            else:
+                try:
+                    await proxy.do("ping", timeout=self._settings.stall_timeout)
+                    continue
+                except httpx2.TimeoutException:
+                    self._verdict = WorkerError(
+                        f"The Worker computed for {self._settings.stall_timeout:g} s without a pause and was ended: "
+                        "an endless loop?",
+                        hint="`edgecli.workers.stall_timeout` sets how long it may.",
+                        code="worker_stalled",
+                    )
+                except httpx2.TransportError:
+                    continue
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            return
+
+    async def _abandon(self) -> None:
+        """End the process at once, and remove what was made for it."""
+        if self._watching is not None:
+            self._watching.cancel()
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+        await asyncio.gather(*self._reading, return_exceptions=True)
+        if self._proxy is not None:
+            proxy, self._proxy = self._proxy, None
+            await proxy.close()
+        if self._desk is not None:
+            await self._desk.close()
+        if self._leash is not None:
+            self._leash.close()
+        if self._folder.name:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _accept_with_request(listener: socket.socket) -> None:
+    """Have a connection accepted when its request is there: one that is accepted before would be lost in a reload."""
+    if option := getattr(socket, "TCP_DEFER_ACCEPT", None):
+        with contextlib.suppress(OSError):
+            listener.setsockopt(socket.IPPROTO_TCP, option, 5)
+
+
+def _running(part: T | None) -> T:
+    if part is None:
+        raise WorkerError("The Worker does not run.", code="worker_unreachable", status=502)
+    return part
+
+
+def _memory(pid: int) -> int:
+    """Return the bytes of memory that a process holds; 0 where the system does not say."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+    except (OSError, ValueError, IndexError):
+        return 0

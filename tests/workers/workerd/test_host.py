@@ -1,0 +1,300 @@
+"""A Worker on workerd, as its users meet it: routes, errors with their places, logs, time limits, WebSockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import stat
+from pathlib import Path
+
+import httpx2
+import pytest
+import websockets
+
+from edgecli.config.settings import WorkersSettings
+from edgecli.workers.process import Place as SourcePlace
+from edgecli.workers.process import WorkerError
+from tests.workers.workerd.serving import Place, place, spec_of, write
+
+DEEP = """\
+import { fail } from "./deep/失败";
+
+interface Env { GREETING: string }
+
+export default {
+  async fetch(request: Request, env: Env, ctx: any): Promise<Response> {
+    const { pathname } = new URL(request.url);
+    if (pathname === "/throw") {
+      console.log("before", { a: [1, "二"] }, new Map());
+      console.error(new Error("logged"));
+      fail("坏了");
+    }
+    if (pathname === "/wrong") return 5 as unknown as Response;
+    if (pathname === "/later") ctx.waitUntil((async () => { await null; fail("too late"); })());
+    if (pathname === "/never") await new Promise(() => {});
+    if (pathname === "/loop") for (;;) {}
+    if (pathname === "/body") return new Response(request.body);
+    if (pathname === "/eat") {
+      for (const kept = []; ; await scheduler.wait(1)) kept.push(new Uint8Array(8 << 20).fill(1));
+    }
+    if (pathname === "/talk") {
+      const line = "很长的一行 ".repeat(10_000);
+      for (let i = 0; i < 10_000; i++) console.log(i, line);
+    }
+    if (pathname === "/socket") {
+      const [client, server] = Object.values(new WebSocketPair());
+      server.accept();
+      server.addEventListener("close", () => server.close());
+      server.addEventListener("message", (event) => server.send(`回声 ${event.data}`));
+      return new Response(null, { status: 101, webSocket: client });
+    }
+    return new Response(`${env.GREETING} ${pathname}`);
+  },
+  async scheduled(controller: any) {
+    console.log("cron", controller.cron);
+    if (controller.cron === "bad") fail("im Plan");
+  },
+};
+"""
+FAIL = """\
+// TypeScript that grows shorter, so that the bundle's lines are others
+type Never = never;
+
+export function fail(message: string): Never {
+  throw new TypeError(message);
+}
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project in a folder whose name has spaces and Chinese characters."""
+    return write(tmp_path / "我的 project", {"src/index.ts": DEEP, "src/deep/失败.ts": FAIL})
+
+
+async def start(here: Place, root: Path, **options: object) -> None:
+    await here.start(spec_of(root, vars={"GREETING": "你好"}), **options)
+
+
+def test_the_platforms_paths_go_to_the_server_and_all_else_to_the_worker(root: Path) -> None:
+    async def run() -> None:
+        async with place() as here:
+            await start(here, root)
+            assert (await here.http.get("/a/b?c=1")).text == "你好 /a/b"
+            assert (await here.http.get("/healthz")).text == "你好 /healthz"
+            for path in ("/client/v4/user", "/edge/healthz", "/_workers/other/x"):
+                answer = (await here.http.get(path)).json()
+                assert answer == {"platform": path, "host": f"127.0.0.1:{here.port}"}
+            [event] = [
+                each for each in await here.events(2) if each["event"] and "/a/b" in each["event"]["request"]["url"]
+            ]
+            assert event["event"]["request"]["method"] == "GET"
+            assert event["event"]["response"] == {"status": 200}
+            assert event["outcome"] == "ok" and event["edge"]["ms"] is not None
+
+    asyncio.run(run())
+
+
+def test_an_exception_is_shown_in_dev_with_the_users_own_lines(root: Path) -> None:
+    async def run() -> None:
+        async with place() as here:
+            await start(here, root)
+            answer = await here.http.get("/throw")
+            assert answer.status_code == 500
+            assert answer.headers["content-type"] == "text/plain;charset=utf-8"
+            assert answer.text.startswith("TypeError: 坏了\n    at fail (src/deep/失败.ts:5:9)\n")
+            assert "src/index.ts:11:7" in answer.text and "edgecli-entry" not in answer.text
+            assert ">     5 |   throw new TypeError(message);" in answer.text
+            page = await here.http.get("/throw", headers={"accept": "text/html,*/*"})
+            assert page.headers["content-type"] == "text/html;charset=utf-8"
+            assert "src/deep/失败.ts:5:9" in page.text
+
+            [event, _] = await here.events(2, outcome="exception")
+            assert event["exceptions"][0]["name"] == "TypeError"
+            assert "src/deep/失败.ts:5:9" in event["exceptions"][0]["stack"]
+            first, second = event["logs"]
+            assert (first["level"], first["message"]) == ("log", ["before", {"a": [1, "二"]}, {}])
+            assert second["level"] == "error" and "src/index.ts:10:21" in second["message"][0]
+
+    asyncio.run(run())
+
+
+def test_an_exception_is_not_shown_in_serve_but_noted(root: Path) -> None:
+    async def run() -> None:
+        async with place() as here:
+            await start(here, root, traces=False)
+            answer = await here.http.get("/throw")
+            assert (answer.status_code, answer.text) == (500, "Internal Server Error")
+            [event] = await here.events(1, outcome="exception")
+            assert "src/deep/失败.ts:5:9" in event["exceptions"][0]["stack"]
+
+    asyncio.run(run())
+
+
+def test_a_response_of_the_wrong_type_and_an_exception_after_the_answer(root: Path) -> None:
+    async def run() -> None:
+        async with place() as here:
+            await start(here, root)
+            answer = await here.http.get("/wrong")
+            assert answer.status_code == 500
+            assert "returned a number, not a Response" in answer.text
+            assert (await here.http.get("/later")).status_code == 200
+            events = await here.events(2, outcome="exception")
+            [late] = [each for each in events if each["exceptions"][0]["message"] == "too late"]
+            assert "src/deep/失败.ts:5:9" in late["exceptions"][0]["stack"]
+
+    asyncio.run(run())
+
+
+def test_a_worker_that_never_answers_is_answered_for(root: Path) -> None:
+    async def run() -> None:
+        async with place() as here:
+            await start(here, root, settings=WorkersSettings(request_timeout=0.5))
+            answer = await here.http.get("/never")
+            assert answer.status_code == 504
+            assert "0.5 s" in answer.text
+            assert (await here.http.get("/x")).text == "你好 /x"
+
+    asyncio.run(run())
+
+
+def test_an_endless_loop_ends_the_process_and_says_so(root: Path) -> None:
+    async def run() -> None:
+        async with place() as here:
+            await start(here, root, settings=WorkersSettings(stall_timeout=1))
+            with pytest.raises(httpx2.TransportError):
+                await here.http.get("/loop")
+            async with asyncio.timeout(10):
+                problem = await here.processes[0].wait()
+            assert problem is not None and problem.code == "worker_stalled"
+            assert "stall_timeout" in (problem.hint or "")
+            await start(here, root)
+            assert (await here.http.get("/x")).text == "你好 /x"
+
+    asyncio.run(run())
+
+
+def test_a_worker_that_takes_too_much_memory_is_ended(root: Path) -> None:
+    async def run() -> None:
+        async with place() as here:
+            await start(here, root, settings=WorkersSettings(memory=200))
+            with pytest.raises(httpx2.TransportError):
+                await here.http.get("/eat")
+            async with asyncio.timeout(10):
+                problem = await here.processes[0].wait()
+            assert problem is not None and problem.code in {"worker_memory", "worker_died"}
+
+    asyncio.run(run())
+
+
+def test_a_gigabyte_of_logs_neither_fills_memory_nor_stalls(root: Path) -> None:
+    async def run() -> None:
+        async with place() as here:
+            await start(here, root)
+            assert (await here.http.get("/talk", timeout=60)).status_code == 200
+            assert (await here.http.get("/x")).text == "你好 /x"
+            [event] = [each for each in await here.events(2) if each["logs"]]
+            assert len(event["logs"]) == 1000 and event["edge"]["left_out"] == 9000
+            assert len(event["logs"][0]["message"][1]) == 16_384
+
+    asyncio.run(run())
+
+
+def test_a_killed_workerd_is_reported(root: Path) -> None:
+    async def run() -> None:
+        async with place() as here:
+            await start(here, root)
+            process = here.processes[0]
+            assert process.pid is not None
+            os.kill(process.pid, 9)
+            async with asyncio.timeout(10):
+                problem = await process.wait()
+            assert problem is not None and problem.code == "worker_died" and "SIGKILL" in problem.message
+
+    asyncio.run(run())
+
+
+def test_scheduled_runs_and_its_exception_has_its_place(root: Path) -> None:
+    async def run() -> None:
+        async with place() as here:
+            await start(here, root, public=False)
+            process = here.processes[0]
+            await process.scheduled("*/5 * * * *")
+            with pytest.raises(WorkerError, match="TypeError: im Plan") as caught:
+                await process.scheduled("bad")
+            assert caught.value.place == SourcePlace("src/deep/失败.ts", 5, 9)
+            [event] = [
+                each for each in await here.events(2) if each["event"] and each["event"]["cron"] == "*/5 * * * *"
+            ]
+            assert event["logs"][0]["message"] == ["cron", "*/5 * * * *"]
+
+    asyncio.run(run())
+
+
+def test_a_websocket_goes_through_the_public_socket(root: Path) -> None:
+    async def run() -> None:
+        async with place() as here:
+            await start(here, root)
+            async with websockets.connect(f"ws://127.0.0.1:{here.port}/socket", proxy=None) as socket:
+                await socket.send("一")
+                assert await socket.recv() == "回声 一"
+
+    asyncio.run(run())
+
+
+def test_the_asgi_way_in_streams_both_ways_and_keeps_every_path_for_the_worker(root: Path) -> None:
+    async def run() -> None:
+        async with place() as here:
+            await start(here, root, public=False)
+            transport = httpx2.ASGITransport(here.processes[0].fetch)
+            async with httpx2.AsyncClient(transport=transport, base_url="http://host.example") as client:
+                assert (await client.get("/client/v4/x?y=%2F")).text == "你好 /client/v4/x"
+                sent = "很".encode() * 200_000
+                assert (await client.post("/body", content=sent)).content == sent
+                hidden = await client.get("/x", headers={"x-edgecli-do": "ping"})
+                assert hidden.text == "你好 /x", "a client could talk to edgecli's own module"
+
+    asyncio.run(run())
+
+
+def test_a_project_that_is_read_only_and_behind_a_symbolic_link(root: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(root)
+    folders = [root, *(path for path in root.rglob("*") if path.is_dir())]
+    for folder in folders:
+        folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
+
+    async def run() -> None:
+        async with place() as here:
+            await start(here, link)
+            assert "src/deep/失败.ts:5:9" in (await here.http.get("/throw")).text
+
+    try:
+        asyncio.run(run())
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+    assert sorted(path.name for path in root.rglob("*")) == ["deep", "index.ts", "src", "失败.ts"]
+
+
+def test_nothing_is_left_behind(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "t"))
+    (tmp_path / "t").mkdir()
+
+    async def run() -> None:
+        async with place() as here:
+            await start(here, root)
+            pid = here.processes[0].pid
+            assert list((tmp_path / "t").iterdir())
+            await here.processes[0].stop(grace=1)
+            assert await here.processes[0].wait() is None
+            assert pid is not None
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, 0)
+                raise AssertionError("workerd still runs")
+
+    asyncio.run(run())
+    assert not list((tmp_path / "t").iterdir())
