@@ -147,7 +147,7 @@ class Running:
 
 
 class Plain:
-    """What `serve` says: where it listens, its requests, and what its Worker writes."""
+    """What `serve` says: where it listens, its requests, and what its Worker writes. Crons run by themselves."""
 
     traces = False
     test_scheduled = False
@@ -173,6 +173,10 @@ class Plain:
             if self._warm:
                 tasks.create_task(server.warm())
             tasks.create_task(reporter.follow(server.runtime.workers.journal))
+            if server.worker is not None and server.worker.spec.crons:
+                from edgecli.workers.cron import run_crons
+
+                tasks.create_task(run_crons(server.worker))
 
 
 async def _serve(
