@@ -58,6 +58,8 @@ class ServerInfo:
     env: str | None
     config: str | None = None
     """The configuration file that it has read."""
+    public: str | None = None
+    """Where its Worker answers, if that is another address."""
 
 
 class StatePaths:
