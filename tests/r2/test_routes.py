@@ -73,7 +73,7 @@ def test_a_bucket_needs_a_name(http: httpx.Client, name: Any) -> None:
 def test_an_object_goes_from_the_sdk_to_a_worker_and_back(bound: Bound, r2: Any, key: str) -> None:
     value = bytes(range(256)) * 2000
     r2.objects.upload(key, body=value, account_id=ANY, bucket_name="configured")
-    listed = [each for each in r2.objects.list("configured", account_id=ANY) if each.key == key][0]
+    listed = next(each for each in r2.objects.list("configured", account_id=ANY) if each.key == key)
     assert (listed.size, len(listed.etag), listed.storage_class) == (len(value), 32, "Standard")
     head = json.dumps({"version": 1, "method": "head", "object": key})
     bound.binding("R2").get("/", headers={"cf-r2-request": head}).raise_for_status()
@@ -89,7 +89,7 @@ def test_headers_come_back(r2: Any, http: httpx.Client) -> None:
     http.put("/buckets/headers/objects/k", content=b"<p>", headers=headers).raise_for_status()
     answer = http.get("/buckets/headers/objects/k")
     assert {name: answer.headers[name] for name in headers} == headers
-    found = list(r2.objects.list("headers", account_id=ANY))[0]
+    found = next(iter(r2.objects.list("headers", account_id=ANY)))
     assert (found.http_metadata.content_type, found.http_metadata.cache_control) == (
         "text/html; charset=utf-8",
         "max-age=7",

@@ -153,6 +153,7 @@ class DeployedStore:
             compatibility_flags=tuple(deployment.compatibility_flags),
             crons=tuple(deployment.crons),
             bundled=True,
+            modules=deployment.modules,
         )
 
     def _folder(self, name: str) -> Path:
