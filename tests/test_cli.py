@@ -39,7 +39,7 @@ def test_an_unknown_command_names_the_nearest(edgecli: Run) -> None:
 
 @pytest.mark.parametrize(
     ("called", "meant"),
-    [(("dev",), "serve"), (("run", "hi"), "ai run"), (("pull",), "models pull"), (("ai", "chat"), "chat")],
+    [(("run", "hi"), "ai run"), (("pull",), "models pull"), (("ai", "chat"), "chat")],
 )
 def test_a_name_from_elsewhere_leads_to_ours(edgecli: Run, called: tuple[str, ...], meant: str) -> None:
     done = edgecli(*called)

@@ -14,7 +14,7 @@ from edgecli.config.settings import Setting, Settings, all_settings, build_setti
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
 _PREFIX = "EDGECLI_"
-_OTHER_VARIABLES = ("EDGECLI_HOME",)
+_OTHER_VARIABLES = ("EDGECLI_HOME", "EDGECLI_WORKERD", "EDGECLI_ESBUILD")
 _ALIKE = 0.8
 
 

@@ -38,8 +38,21 @@ class Session:
 
     async def run(self, server: Running) -> None:
         """Show the bindings, say that it is ready, then watch files, journal and keys until this is cancelled."""
-        table = asyncio.create_task(rows(self._source.project, server.runtime))
-        self._voice.bindings(await table)
+        worker = server.worker
+        async with asyncio.TaskGroup() as tasks:
+            if self._reloads and worker is not None:
+                tasks.create_task(self._watch(worker, server, tasks))
+            tasks.create_task(self._voice.follow(server.runtime.workers.journal))
+            await self._begin(server)
+            tasks.create_task(server.prepare())
+            if self._warm:
+                tasks.create_task(server.warm())
+            if self._screen is not None and self._keys:
+                self._screen.box()
+                tasks.create_task(self._read_keys(self._screen, server, tasks))
+
+    async def _begin(self, server: Running) -> None:
+        self._voice.bindings(await rows(self._source.project, server.runtime))
         await server.begun()
         worker = server.worker
         if worker is None:
@@ -47,17 +60,6 @@ class Session:
         elif worker.error is not None:
             self._voice.broken(worker.error, worker.spec, answers=False)
         self._voice.ready(server.address)
-        if self._screen is not None and self._keys:
-            self._screen.box()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(server.prepare())
-            tasks.create_task(self._voice.follow(server.runtime.workers.journal))
-            if self._warm:
-                tasks.create_task(server.warm())
-            if self._reloads and worker is not None:
-                tasks.create_task(self._watch(worker, server, tasks))
-            if self._screen is not None and self._keys:
-                tasks.create_task(self._read_keys(self._screen, server, tasks))
 
     async def _watch(self, worker: Worker, server: Running, tasks: asyncio.TaskGroup) -> None:
         spec = worker.spec

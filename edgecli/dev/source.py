@@ -77,7 +77,7 @@ class Source:
         # `[dev]` is wrangler's own table; `[edgecli.server]` comes before it.
         for name, key in (("port", "port"), ("ip", "host")):
             value = project.raw.get("dev", {}).get(name)
-            if value is not None and f"edgecli.server.{key}" not in project.origins:
+            if value is not None and project.origins[f"edgecli.server.{key}"].kind == "default":
                 settings = dataclasses.replace(settings, server=dataclasses.replace(settings.server, **{key: value}))
         return settings
 

@@ -13,7 +13,7 @@ from edgecli.config.edit import snippet
 from edgecli.errors import ConfigError, EdgeError, did_you_mean
 from edgecli.workers.env_types import Member, members
 from edgecli.workers.scan import MODEL_ID, Scan, Use, scan
-from edgecli.workers.scan_javascript import package_of
+from edgecli.workers.scan_javascript import package_of, syntax_errors
 
 if TYPE_CHECKING:
     from edgecli.config.project import Project
@@ -22,6 +22,8 @@ Level = Literal["error", "warning", "note", "ok"]
 
 RUNTIME_MODULES = frozenset({"workers", "asgi", "js", "pyodide", "pyodide_js"})
 """What Cloudflare's Python runtime brings."""
+
+_HANDLERS = {"Default", "on_fetch", "on_scheduled"}
 
 # The method that the code calls -> the key of the binding that has it.
 _KEY_BY_METHOD = {
@@ -103,12 +105,24 @@ def _at(project: Project, level: Level, check: str, message: str, hint: str | No
 
 
 def _code(project: Project, source: Scan) -> Iterator[Finding]:
+    if not (project.main or "").endswith(".py"):
+        found = syntax_errors(source.modules, project.root.resolve())
+        source.faults += found or []
+        if found is None:
+            yield Finding(
+                "note", "code", "The syntax was not checked: `esbuild` is not in node_modules nor on the path."
+            )
     for each in source.faults:
         yield _at(project, "error", "code", each.detail, None, each)
     if project.compatibility_date is None:
         hint = "Add a `compatibility_date`, the day on which the Worker was last tried out."
         yield Finding("warning", "code", "There is no `compatibility_date`; the cloud wants one.", hint)
-    if not source.faults:
+    if source.names.isdisjoint(_HANDLERS) and (project.main or "").endswith(".py") and not source.faults:
+        hint = "Write `class Default(WorkerEntrypoint)` with `async def fetch(self, request)`."
+        yield Finding(
+            "error", "code", "There is neither a class `Default` nor a function `on_fetch`.", hint, project.main
+        )
+    elif not source.faults:
         count = len(source.modules)
         yield Finding("ok", "code", f"{project.main}" + (f" and {count - 1} more of its modules" if count > 1 else ""))
 

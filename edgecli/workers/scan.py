@@ -33,6 +33,8 @@ class Scan:
     imports: list[Use] = field(default_factory=list[Use])
     """Packages that are not the Worker's own."""
     models: list[Use] = field(default_factory=list[Use])
+    names: set[str] = field(default_factory=set[str])
+    """What the main module defines or imports at its top, of a Python Worker."""
     faults: list[Use] = field(default_factory=list[Use])
     """Syntax errors, and modules of its own that are not there."""
 

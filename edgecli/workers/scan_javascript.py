@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 
 from edgecli.workers.scan import MODEL_ID, Scan, Use
@@ -18,6 +21,7 @@ _HELD = r"(?<![\w$.])(?:(?:c|ctx|context|this)\.)?env"
 _ENV = re.compile(_HELD + r"(?:\.([A-Za-z_$][\w$]*)|\[[\"']([^\"']+)[\"']\])(?:\s*\.\s*([A-Za-z_$][\w$]*))?")
 _TAKEN_APART = re.compile(r"\{([^{}]*)\}\s*=\s*" + _HELD + r"\b(?!\s*\.)")
 _STRING = re.compile(r"[\"'`]([^\"'`\n]+)[\"'`]")
+_SYNTAX_ERROR = re.compile(r"\[ERROR\] (?P<message>.*)\n\n {4}(?P<file>\S.*?):(?P<line>\d+):\d+:")
 _SUFFIXES = ("", ".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs", "/index.ts", "/index.tsx", "/index.js", "/index.mjs")
 _CODE = {".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs"}
 
@@ -58,6 +62,27 @@ def package_of(name: str) -> str | None:
         return None  # `cloudflare:`, `node:`, or an alias of tsconfig.json
     parts = name.split("/")
     return "/".join(parts[:2]) if name.startswith("@") else parts[0]
+
+
+def syntax_errors(modules: list[Path], root: Path) -> list[Use] | None:
+    """Return what esbuild cannot read; None where it is not on this machine: in the project, or on the path."""
+    program = shutil.which("esbuild", path=str(root / "node_modules" / ".bin")) or shutil.which("esbuild")
+    if program is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--log-level=error", "--log-limit=20", "--color=false", f"--outdir={folder}", f"--outbase={root}"]
+        done = subprocess.run(
+            [program, *options, *map(str, modules)],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    return [
+        Use(found["message"], root / found["file"], int(found["line"]), f"syntax error: {found['message']}")
+        for found in _SYNTAX_ERROR.finditer(done.stderr)
+    ]
 
 
 def _own(path: Path) -> Path | None:

@@ -20,9 +20,26 @@ def read(found: Scan, path: Path, text: str, base: Path, root: Path) -> list[Pat
         message = error.msg if isinstance(error, SyntaxError) else str(error)
         found.faults.append(Use(path.name, path, line, f"syntax error: {message}"))
         return []
+    if not found.modules[1:]:
+        found.names = _top_names(tree)
     visitor = _Visitor(found, path, base, root, _env_names(tree))
     visitor.visit(tree)
     return visitor.own
+
+
+def _top_names(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                names.add(name)
+            case ast.ImportFrom(names=aliases):
+                names |= {alias.asname or alias.name for alias in aliases}
+            case ast.Assign(targets=targets):
+                names |= {target.id for target in targets if isinstance(target, ast.Name)}
+            case _:
+                pass
+    return names
 
 
 def _env_names(tree: ast.Module) -> set[str]:

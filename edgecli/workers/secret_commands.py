@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -42,14 +43,16 @@ def put(
     project = common().project()
     text = _read_value(key, value)
     path = _file(project)
-    hides = not path.exists() and project.env is not None and (project.root / ".dev.vars").exists()
+    # A new file takes the place of `.dev.vars` or of `.env` files: they do not merge.
+    lost = [] if path.exists() else sorted(name for name in project.secrets if name != key and name not in os.environ)
     replaced = set_variable(path, key, text)
     if common().json:
         console.print_json({"name": key, "type": "secret_text", "file": str(path), "replaced": replaced})
     else:
         console.success(f"{'Replaced' if replaced else 'Set'} `{key}` in `{path.name}`.")
-    if hides:
-        console.warn(f"`{path.name}` is new: with --env {project.env}, `.dev.vars` is no longer read.")
+    if lost:
+        names = ", ".join(f"`{name}`" for name in lost)
+        console.warn(f"`{path.name}` is new and takes the place of the file that set {names}: put them there too.")
     if len(text.encode()) > _LONGEST_IN_THE_CLOUD:
         console.warn(f"The value has {len(text.encode())} bytes; Cloudflare takes up to {_LONGEST_IN_THE_CLOUD}.")
     required = project.raw.get("secrets", {}).get("required")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgecli import console
 from edgecli.cli import common
 from edgecli.errors import StateError, UsageError
+
+if TYPE_CHECKING:
+    from edgecli.client import Client
 
 
 def tail(
@@ -41,18 +45,19 @@ def tail(
         )
     asked = {"worker": worker, "header": header, "search": search, "sampling": sampling_rate}
     asked |= {"status": status or None, "method": method or None}
-    if form == "pretty":
-        console.note(f"Connected to {worker or 'the Workers of this project'}, waiting for logs...")
-    _follow(client, asked, form)
+    _follow(client, asked, form, worker or "the Workers of this project")
 
 
-def _follow(client: Any, asked: dict[str, Any], form: str) -> None:
+def _follow(client: Client, asked: dict[str, Any], form: str, whom: str) -> None:
     from edgecli.workers.display import Painter, pretty, wants_colour
 
     paint = Painter(colour=wants_colour(sys.stdout))
-    for event in client.events("GET", "/edge/workers/tail", params=asked):
+    lines = client.lines("GET", "/edge/workers/tail", params=asked)
+    next(lines)  # an empty one: from now on it listens
+    console.note(f"Connected to {whom}, waiting for logs...")
+    for line in lines:
+        event = json.loads(line)
         if form == "json":
             console.print_ndjson(event)
         else:
-            sys.stdout.write("\n".join(pretty(event, paint)) + "\n")
-            sys.stdout.flush()
+            console.write("\n".join(pretty(event, paint)) + "\n")

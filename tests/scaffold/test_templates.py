@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import shutil
 import subprocess
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ import edgecli
 from edgecli.config import load_project
 from edgecli.errors import EdgeError
 from edgecli.models.catalog import Catalog
-from edgecli.models.schema import Task
 from edgecli.scaffold.names import FALLBACK_NAME
 from edgecli.scaffold.service import create
 from edgecli.scaffold.templates import find_template, list_templates, templates_directory
@@ -96,10 +94,50 @@ def test_the_languages_agree_on_the_facts(project: Path) -> None:
         assert (figure in english) == (figure in chinese), figure
 
 
-def test_the_worker_compiles_and_needs_nothing_of_edgecli(project: Path) -> None:
-    source = (project / "src" / "worker.py").read_text()
-    compile(source, "worker.py", "exec")
-    assert "edgecli" not in source
+@pytest.mark.parametrize("name", NAMES)
+def test_the_worker_needs_nothing_of_edgecli_and_the_network(name: str) -> None:
+    sources = find_template(name).sources
+    for file, path in sources.items():
+        if file.startswith("src/"):
+            text = path.read_text(encoding="utf-8")
+            assert "edgecli" not in text.replace("edgecli dev", ""), file
+            assert "://" not in text, file
+            if path.suffix == ".py":
+                compile(text, file, "exec")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_edgecli_finds_nothing_wrong_with_the_configuration(tmp_path: Path, name: str) -> None:
+    root = create(name, tmp_path / "app", "app").path
+    loaded = load_project(cwd=root, environ={})
+    assert loaded.diagnostics == ()
+    assert loaded.name == "app"
+    assert loaded.main is not None
+    code = "".join(path.read_text(encoding="utf-8") for path in (root / "src").iterdir())
+    bindings = [each.binding for each in (*loaded.vectorize, *loaded.kv_namespaces)]
+    for binding in ("AI", *bindings, *loaded.vars):
+        assert f"env.{binding}" in code
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_small_models_stand_in_for_those_that_the_worker_names(tmp_path: Path, name: str) -> None:
+    loaded = load_project(cwd=create(name, tmp_path / "app", "app").path, environ={})
+    catalog, shipped = Catalog.load(loaded.settings.models), Catalog.load()
+    named = [value for value in loaded.vars.values() if str(value).startswith("@")]
+    assert set(named) == set(loaded.settings.models)
+    for model in named:
+        here, there = catalog.resolve(model), shipped.resolve(model)
+        assert here.id in {"@edge/smollm2-135m-instruct", "@edge/all-minilm-l6-v2"}
+        assert (here.task, here.dimensions) == (there.task, there.dimensions)
+        assert there.neurons_input  # it is on the price list, so the cloud has it
+
+
+def test_readme_and_steps_of_a_template_agree() -> None:
+    for template in list_templates():
+        readme = template.content("README.md", "app").decode()
+        for step in template.next_steps:
+            if step.startswith("edgecli "):
+                assert step in readme, f"{template.name}: {step}"
 
 
 def test_secrets_and_state_are_ignored_by_git(project: Path) -> None:
@@ -110,32 +148,3 @@ def test_secrets_and_state_are_ignored_by_git(project: Path) -> None:
     paths = [".dev.vars", ".dev.vars.staging", ".edgecli/edge.db", ".dev.vars.example", "docs/refunds.md"]
     done = subprocess.run([git, "check-ignore", *paths], cwd=project, capture_output=True, text=True, check=False)
     assert done.stdout.split() == paths[:3]
-
-
-def test_the_configuration_is_what_the_worker_reads(project: Path) -> None:
-    settings = tomllib.loads((project / "wrangler.toml").read_text())
-    assert settings["name"] == FALLBACK_NAME
-    assert (project / settings["main"]).is_file()
-    stand_ins = settings["edgecli"]["models"]
-    assert {settings["vars"]["CHAT_MODEL"], settings["vars"]["EMBEDDING_MODEL"]} == set(stand_ins)
-    worker = (project / settings["main"]).read_text()
-    for binding in ("AI", "VECTORS", *settings["vars"]):
-        assert f"self.env.{binding}" in worker
-
-
-def test_edgecli_finds_nothing_wrong_with_the_configuration(project: Path) -> None:
-    loaded = load_project(cwd=project, environ={})
-    assert loaded.diagnostics == ()
-    assert [index.index_name for index in loaded.vectorize] == ["docs-index"]
-    assert loaded.settings.generation_model == loaded.vars["CHAT_MODEL"]
-    assert loaded.settings.embedding_model == loaded.vars["EMBEDDING_MODEL"]
-
-
-def test_small_models_stand_in_for_those_that_the_worker_names(project: Path) -> None:
-    loaded = load_project(cwd=project, environ={})
-    catalog = Catalog.load(loaded.settings.models)
-    chat, embedding = (catalog.resolve(loaded.vars[name]) for name in ("CHAT_MODEL", "EMBEDDING_MODEL"))
-    assert (chat.task, chat.id) == (Task.TEXT_GENERATION, "@edge/smollm2-135m-instruct")
-    assert (embedding.task, embedding.id) == (Task.TEXT_EMBEDDINGS, "@edge/all-minilm-l6-v2")
-    # The dimensions that the README and `next_steps` give the index.
-    assert embedding.dimensions == Catalog.load().resolve(loaded.vars["EMBEDDING_MODEL"]).dimensions == 384

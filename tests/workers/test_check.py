@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ MODEL = "@cf/baai/bge-small-en-v1.5"
 [edgecli.models."@cf/baai/bge-small-en-v1.5"]
 use = "@edge/all-minilm-l6-v2"
 """
+ON_FETCH = "def on_fetch(request, env, ctx): ...\n"
 WORKER = "async def on_fetch(request, env, ctx):\n    return await env.AI.run(env.MODEL, {})\n"
 
 
@@ -59,15 +61,22 @@ def test_what_fits_together_passes(check: Any, edgecli: Run) -> None:
 @pytest.mark.parametrize(
     ("worker", "check_name", "message", "line", "hint"),
     [
+        ("", "code", "neither a class `Default` nor", None, "WorkerEntrypoint"),
         ("def f(:\n", "code", "syntax error", 1, None),
-        ("import nowhere_to_be_found\n", "imports", "`nowhere_to_be_found`", 1, "pip install"),
-        ("\ndef f(env):\n    env.DB.prepare('')\n", "bindings", "`env.DB`", 3, '[[d1_databases]]\nbinding = "DB"'),
-        ("def f(env):\n    env.X.query('')\n", "bindings", "`env.X`", 2, '[[vectorize]]\nbinding = "X"'),
-        ("def f(env):\n    env.COLOUR\n", "bindings", "`env.COLOUR`", 2, 'COLOUR = "…"'),
-        ("def f(env):\n    env.MODLE\n", "bindings", "`env.MODLE`", 2, "`MODEL`"),
-        ("M = '@cf/no/such-model'\n", "models", "@cf/no/such-model", 1, None),
+        ("import nowhere_to_be_found\n" + ON_FETCH, "imports", "`nowhere_to_be_found`", 1, "pip install"),
         (
-            "M = '@cf/baai/bge-m3'\n",
+            "\ndef on_fetch(r, env, c):\n    env.DB.prepare('')\n",
+            "bindings",
+            "`env.DB`",
+            3,
+            '[[d1_databases]]\nbinding = "DB"',
+        ),
+        ("def on_fetch(r, env, c):\n    env.X.query('')\n", "bindings", "`env.X`", 2, '[[vectorize]]\nbinding = "X"'),
+        ("def on_fetch(r, env, c):\n    env.COLOUR\n", "bindings", "`env.COLOUR`", 2, 'COLOUR = "…"'),
+        ("def on_fetch(r, env, c):\n    env.MODLE\n", "bindings", "`env.MODLE`", 2, "`MODEL`"),
+        ("M = '@cf/no/such-model'\n" + ON_FETCH, "models", "@cf/no/such-model", 1, None),
+        (
+            "M = '@cf/baai/bge-m3'\n" + ON_FETCH,
             "models",
             "`@cf/baai/bge-m3` is not on this machine",
             1,
@@ -76,7 +85,7 @@ def test_what_fits_together_passes(check: Any, edgecli: Run) -> None:
     ],
 )
 def test_a_fault_in_the_code_has_its_place(
-    check: Any, worker: str, check_name: str, message: str, line: int, hint: str | None
+    check: Any, worker: str, check_name: str, message: str, line: int | None, hint: str | None
 ) -> None:
     code, found = check(CONFIG, worker)
     assert code == 1
@@ -87,7 +96,7 @@ def test_a_fault_in_the_code_has_its_place(
 
 
 def test_what_the_code_does_not_use_is_a_note(check: Any) -> None:
-    code, found = check(CONFIG, "def f(env):\n    env.AI\n")
+    code, found = check(CONFIG, "def on_fetch(r, env, c):\n    env.AI\n")
     assert code == 0
     assert [each["message"].split()[0] for each in found if each["level"] == "note"] == ["`MODEL`"]
 
@@ -147,3 +156,18 @@ def test_packages_of_javascript_are_installed(check: Any, project: Path) -> None
     assert [each["message"] == "`hono` is not in node_modules." for each in errors(found)] == [True]
     (project / "node_modules" / "hono").mkdir(parents=True)
     assert check(config)[0] == 0
+
+
+def test_the_syntax_of_javascript_is_checked_where_esbuild_is(check: Any, project: Path, edgecli: Run) -> None:
+    config = CONFIG.replace("worker.py", "src/index.ts").replace('compatibility_flags = ["python_workers"]\n', "")
+    (project / "src").mkdir()
+    (project / "src" / "index.ts").write_text("import './other';\nexport default { fetch: (r, env) => env.AI };\n")
+    (project / "src" / "other.ts").write_text("// first\nconst = 5;\n")
+    if shutil.which("esbuild") is None:
+        code, found = check(config)
+        assert code == 0
+        assert "was not checked" in "".join(each["message"] for each in found if each["level"] == "note")
+        pytest.skip("esbuild is not installed")
+    code, found = check(config)
+    assert code == 1
+    assert [(each["file"], each["line"]) for each in errors(found)] == [("src/other.ts", 2)]

@@ -40,9 +40,15 @@ def test_an_environment_has_a_file_of_its_own(folder: Path, edgecli: Run) -> Non
     edgecli("secret", "put", "A", stdin="top")
     done = edgecli("secret", "put", "A", "--env", "staging", "--value", "-", "--json", stdin="staging")
     assert json.loads(done.stdout)["file"] == str(folder / ".dev.vars.staging")
-    assert "`.dev.vars` is no longer read" in done.stderr
+    assert "takes the place" not in done.stderr
     assert (folder / ".dev.vars").read_text() == "A=top\n"
     assert (folder / ".dev.vars.staging").read_text() == "A=staging\n"
+
+
+def test_a_new_file_that_hides_another_is_a_warning(folder: Path, edgecli: Run) -> None:
+    (folder / ".env").write_text("OLD=1\n")
+    assert "the file that set `OLD`" in edgecli("secret", "put", "A", stdin="x").stderr
+    assert "takes the place" not in edgecli("secret", "put", "OLD", stdin="x").stderr
 
 
 def test_a_secret_on_the_command_line_is_refused(folder: Path, edgecli: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import weakref
 from collections.abc import AsyncIterator
 from typing import Any, NoReturn
@@ -55,29 +56,32 @@ class _Call:
     """One request through an app, which runs on while its answer is read."""
 
     def __init__(self, app: Any, scope: dict[str, Any], request: Request) -> None:
-        self._body = request.body.__aiter__() if request.content is not None and request.body is not None else None
+        body = request.body if request.content is not None else None
+        self._body: AsyncIterator[bytes] = _nothing() if body is None else body.__aiter__()
+        self._read = self._started = False
         self._messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue(16)
         self._left = asyncio.Event()
         self._task = asyncio.create_task(self._run(app, scope))
-        self._task.add_done_callback(lambda _: self._left.set())
 
     async def _run(self, app: Any, scope: dict[str, Any]) -> None:
-        await app(scope, self._receive, self._messages.put)
+        try:
+            await app(scope, self._receive, self._send)
+        except Exception:
+            if not self._started:
+                raise
+            logging.getLogger("asgi").exception("The application failed after its answer had begun")
 
     async def _receive(self) -> dict[str, Any]:
-        if self._body is None:
-            if self._left.is_set():
-                return {"type": "http.disconnect"}
-            self._body = _nothing()
-            return {"type": "http.request", "body": b"", "more_body": False}
-        try:
-            return {"type": "http.request", "body": await anext(self._body), "more_body": True}
-        except StopAsyncIteration:
-            if not getattr(self, "_read", False):
-                self._read = True
-                return {"type": "http.request", "body": b"", "more_body": False}
+        if self._read:
             await self._left.wait()
             return {"type": "http.disconnect"}
+        data = await anext(self._body, b"")
+        self._read = not data
+        return {"type": "http.request", "body": data, "more_body": bool(data)}
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        self._started = True
+        await self._messages.put(message)
 
     async def _next(self) -> dict[str, Any] | None:
         """Return the app's next message; None where it ended without one. Raises what it raised."""
@@ -106,23 +110,29 @@ class _Call:
         if first.get("more_body"):
             content = ReadableStream(self._stream(content))
         else:
-            running = RUNNING.get()
-            if running is not None and not self._task.done():  # background tasks of the app
-                running.waitUntil(self._task)
+            self._ended()
         return Response.received(start["status"], Headers.received(pairs), content)
 
     async def _stream(self, first: bytes) -> AsyncIterator[bytes]:
         try:
             yield first
-            while message := await self._next():
+            more = True
+            while more:
+                message = await self._next()
+                if message is None:
+                    raise RuntimeError("The application ended before its answer did")
                 yield message.get("body", b"")
-                if not message.get("more_body"):
-                    break
-        finally:
-            self._left.set()
-            running = RUNNING.get()
-            if not self._task.done() and running is not None:
-                running.waitUntil(self._task)
+                more = message.get("more_body", False)
+        except BaseException:
+            self._task.cancel()
+            raise
+        self._ended()
+
+    def _ended(self) -> None:
+        """Let what the app does after its answer go on."""
+        self._left.set()
+        if not self._task.done() and (running := RUNNING.get()) is not None:
+            running.waitUntil(self._task)
 
 
 async def _nothing() -> AsyncIterator[bytes]:

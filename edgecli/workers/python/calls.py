@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -15,6 +16,7 @@ from edgecli.workers.python.link import Exchange, LinkClosedError, RemoteError
 if TYPE_CHECKING:
     import httpx2
 
+_log = logging.getLogger("edgecli.workers")
 _JSON_READ = 1_000_000
 """Bytes of an answer that are searched for the tokens it cost."""
 _DROPPED = {"content-encoding", "content-length", "transfer-encoding", "connection", "keep-alive"}
@@ -112,8 +114,8 @@ async def ask_app(app: ASGIApp, scope: Scope, exchange: Exchange, usage: Usage |
     except (LinkClosedError, asyncio.CancelledError):
         raise
     except Exception as error:
+        _log.exception("A binding of a Worker failed")
         exchange.fail({"message": f"The binding failed: {error}", "name": "Error"})
-        raise
 
 
 class Outbound:

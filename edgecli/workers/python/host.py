@@ -337,7 +337,10 @@ class PythonProcess:
         if head["do"] == "fetch":
             await self._outbound.answer(exchange)
             return
-        binding = self._bindings[head["binding"]]
+        binding = self._bindings.get(head["binding"])
+        if binding is None:
+            exchange.fail({"name": "Error", "message": f"There is no binding {head['binding']!r}."})
+            return
         scope = scope_for(scope_of(head["method"], head["path"], head["headers"]), binding)
         usage = Usage() if binding.type == "ai" else None
         await ask_app(self._channel, scope, exchange, usage)

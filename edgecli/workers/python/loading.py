@@ -37,6 +37,8 @@ class Code:
         self._main = Path(main)
         self._root = Path(root)
         self._handlers: dict[str, Callable[[Any, Running], Any]] = {}
+        self._defined: Any = None
+        """The user's `fetch`."""
 
     def load(self) -> None:
         """Import the module and find its handlers. Raises whatever it raises, and NoHandlerError."""
@@ -45,8 +47,10 @@ class Code:
         for name in ("fetch", "scheduled"):
             if inspect.isclass(default) and callable(method := getattr(default, name, None)):
                 self._handlers[name] = _of_class(default, name, _arity(method) - 1)
+                self._defined = method if name == "fetch" else self._defined
             elif callable(function := getattr(module, f"on_{name}", None)):
                 self._handlers[name] = _of_module(function, _arity(function))
+                self._defined = function if name == "fetch" else self._defined
         if not self._handlers:
             raise NoHandlerError(
                 f"{self._main.name} has no handler: it needs `class Default(WorkerEntrypoint)` with"
@@ -92,10 +96,14 @@ class Code:
         _leave_out_ours(trace, set())
         name = type(error).__name__
         info: Info = {"code": code, "name": name, "message": str(error), "stack": "".join(trace.format())}
+        place: Any = (None, None, None)
         if isinstance(error, BadResponseError):
             info |= {"code": "worker_bad_response", "hint": "Return a Response: Response(text), Response.json(data)."}
-        if isinstance(error, SyntaxError):
-            place: Any = (error.filename, error.lineno, error.offset)
+            defined = getattr(inspect.unwrap(self._defined), "__code__", None)
+            if defined is not None:
+                place = (defined.co_filename, defined.co_firstlineno, None)
+        elif isinstance(error, SyntaxError):
+            place = (error.filename, error.lineno, error.offset)
             info["message"] = error.msg
         else:
             place = self._place(trace)

@@ -32,6 +32,8 @@ def say(level: str, text: str) -> None:
     running = RUNNING.get() or _loose()
     if running.lines >= LINES_KEPT or running.characters >= CHARACTERS_KEPT:
         running.left_out += 1
+        if running is _outside and running.left_out == 1:
+            PROCESS.link.loop.call_soon_threadsafe(PROCESS.link.loop.call_later, 1, _report)
         return
     running.lines += 1
     running.characters += len(text)
@@ -49,12 +51,14 @@ def _loose() -> Running:
     now = time.monotonic()
     if now - _second >= 1:
         _second = now
-        left_out, _outside.left_out = _outside.left_out, 0
         _outside.lines = LINES_KEPT - LINES_A_SECOND
         _outside.characters = 0
-        if left_out:
-            say("warn", f"[{left_out} more lines left out]")
     return _outside
+
+
+def _report() -> None:
+    left_out, _outside.left_out = _outside.left_out, 0
+    say("warn", f"[{left_out} more lines left out]")
 
 
 class _Lines(io.TextIOBase):

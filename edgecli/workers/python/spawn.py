@@ -148,10 +148,11 @@ class _Native(asyncio.Protocol):
         self._second = 0.0
 
     def data_received(self, data: bytes) -> None:
-        now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         if now - self._second >= 1:
-            self._report()
             self._second, self._lines = now, 0
+            loop.call_later(1, self._report)
         if self._lines >= _LINES_A_SECOND:
             self._left_out += data.count(b"\n")
             self._rest = b""

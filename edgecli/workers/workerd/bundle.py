@@ -153,11 +153,14 @@ def _of_output(spec: WorkerSpec, folder: Path, warnings: str) -> Bundle:
         kind = _KINDS.get(file.suffix, "data")
         if all(each.name != name for each in modules):
             modules.append(Module(name, kind, file))
+    is_script = not output["exports"]
+    # In a script's traces stands the name of its service.
+    name = "worker" if is_script else "worker.js"
     return Bundle(
         "worker.js",
         tuple(modules),
-        {"worker.js": SourceMap(folder / "worker.js.map", spec.root.resolve())},
-        is_script=not output["exports"],
+        {name: SourceMap(folder / "worker.js.map", spec.root.resolve())},
+        is_script=is_script,
         warnings=(warnings,) if warnings else (),
     )
 

@@ -81,6 +81,19 @@ def unsupported(spec: WorkerSpec) -> WorkerError | None:
     )
 
 
+def _needs_modules(spec: WorkerSpec) -> WorkerError | None:
+    """Return the error for bindings that workerd, and Cloudflare, give to modules only."""
+    names = [each.name for each in spec.bindings if each.type in ("ai", "vectorize", "d1")]
+    if not names:
+        return None
+    return WorkerError(
+        f"The Worker `{spec.name}` exports nothing, so it is a service worker, and those cannot have the bindings "
+        f"{', '.join(names)}.",
+        hint="Write it as a module: `export default { async fetch(request, env) { … } }`.",
+        code="worker_start",
+    )
+
+
 def _names(value: Any) -> Iterator[str]:
     """Yield the names under which a configuration's key puts something into `env`."""
     match value:
@@ -113,6 +126,8 @@ def write_config(folder: Path, spec: WorkerSpec, bundle: Bundle, around: Surroun
     platform = {"name": "__edgecli_platform", "service": "edge"}
     flags = list(spec.compatibility_flags)
     if bundle.is_script:
+        if problem := _needs_modules(spec):
+            raise problem
         worker: dict[str, Any] = {"serviceWorkerScript": _script(folder, bundle), "bindings": [*bindings, platform]}
         entrypoint: Any = "worker"
         warnings.append(

@@ -125,7 +125,7 @@ class WorkerdProcess:
         self._folder = Path(tempfile.mkdtemp(prefix="edgecli-"))
         bundle = await make_bundle(self._spec, esbuild, self._folder, development=self._traces)
         self._output.maps = bundle.maps
-        self._output.modules = [module.name for module in bundle.modules]
+        self._output.modules = ["worker:" if bundle.is_script else f"{module.name}:" for module in bundle.modules]
         around = config.Surroundings(
             edge_address=self._edge_address,
             token=self._token,
@@ -143,6 +143,7 @@ class WorkerdProcess:
         if self._traces:
             self._desk = await Desk.open(self._folder / config.DESK_PATH, self._spec.root, bundle.maps)
         await self._spawn(workerd.path, bundle)
+        (self._folder / config.CONFIG_FILE).unlink()  # it holds the secrets
         self._proxy = Proxy(self._folder / config.INNER_PATH)
         self._waiting = asyncio.create_task(self._wait())
         self._watching = asyncio.create_task(self._watch())
@@ -278,7 +279,8 @@ class WorkerdProcess:
             await self._process.wait()
         await asyncio.gather(*self._reading, return_exceptions=True)
         if self._proxy is not None:
-            await self._proxy.close()
+            proxy, self._proxy = self._proxy, None
+            await proxy.close()
         if self._desk is not None:
             await self._desk.close()
         if self._leash is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from collections import OrderedDict, deque
@@ -22,6 +23,8 @@ LINES_A_SECOND = 1_000
 """Lines that belong to no request; more are only counted."""
 LAST_LINES = 50
 _UNCAUGHT = re.compile(r"uncaught exception; source = (?P<source>.*?); stack = (?P<stack>.*)", re.DOTALL)
+_SCRIPT_SAID = "console.log(); message() = "
+"""What older compatibility dates make of a service worker's console, whatever the level."""
 _LEVELS = get_args(Level)
 
 
@@ -73,20 +76,28 @@ class Output:
             said, message, level = None, line.decode("utf-8", "replace"), "log"
         if not isinstance(message, str):
             message = str(message)
-        if message.startswith(self._mark):
-            self._own(orjson.loads(message[len(self._mark) :]))
-        elif said is not None and "source" in said:
+        if message.startswith(self._mark) and self._own(message[len(self._mark) :]):
+            return
+        if said is not None and "source" in said:
             self._of_workerd(message, level)
         elif message.strip() and self._may_tell():
             if said is None:
                 self.last.append(message[:2000])  # V8's last words are no JSON
             self._tell(level, message)
 
-    def _own(self, told: Any) -> None:
-        """Take what entry.mjs told: a line of the console, or requests that ended."""
-        if isinstance(told, dict):
-            self._console(cast("dict[str, Any]", told))
-            return
+    def _own(self, text: str) -> bool:
+        """Take what entry.mjs told: a line of the console, or requests that ended. False if it is something else."""
+        try:
+            told = orjson.loads(text)
+            if isinstance(told, dict):
+                self._console(cast("dict[str, Any]", told))
+            else:
+                self._ended(told)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return False
+        return True
+
+    def _ended(self, told: list[list[Any]]) -> None:
         for number, method, url, status, started, took, lines, failure, *cron in told:
             event = self._open.pop(number, None) or Event(self._worker)
             event.event = {"request": {"method": method, "url": url, "headers": {}}, "response": {"status": status}}
@@ -125,8 +136,14 @@ class Output:
             event = Event(self._worker)
             self._failed(event, name, text or found["source"], found["stack"])
             self._journal.add(event)
+        elif message.startswith(_SCRIPT_SAID):
+            if self._may_tell():
+                said = message[len(_SCRIPT_SAID) :]
+                with contextlib.suppress(ValueError):
+                    said = " ".join(map(str, orjson.loads(said)))
+                self._tell("log", said)
         elif level in ("error", "warning", "fatal"):
-            self.last.append(message)
+            self.last.append(message.partition("\nstack: ")[0])
 
     def _failed(self, event: Event, name: str, message: str, stack: str) -> None:
         event.failed(name, message, self._mapped(stack))

@@ -40,6 +40,8 @@ class SourceMap:
         if index < 0:
             return None
         source, source_line, source_column = origins[index]
+        if not 0 <= source < len(self._sources):
+            return None
         return Place(self._sources[source], source_line + 1, source_column + 1)
 
     def _decode(self) -> list[tuple[list[int], list[tuple[int, int, int]]]]:

@@ -92,7 +92,9 @@ async function* pieces(body) {
       if (!line.startsWith("data:")) continue;
       const data = line.slice(5).trim();
       if (data === "[DONE]") return;
-      yield JSON.parse(data).response ?? "";
+      const event = JSON.parse(data);
+      if (event.error) throw new Error(event.error.message ?? event.error);
+      yield event.response ?? "";
     }
   }
 }
@@ -140,7 +142,7 @@ box.onkeydown = event => {
 };
 document.onkeydown = event => { if (event.key === "Escape") running?.abort(); };
 at("clear").onclick = () => { running?.abort(); messages = []; localStorage.removeItem("messages"); redraw(); box.focus(); };
-at("language").onclick = () => { localStorage.language = language = language === "en" ? "zh" : "en"; draw(); };
+at("language").onclick = () => { localStorage.language = language = language === "en" ? "zh" : "en"; draw(); box.focus(); };
 redraw();
 </script>
 </html>

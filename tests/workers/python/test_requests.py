@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from edgecli.workers.process import Place
 from tests.workers.python.conftest import Start, default, eventually
 
 
@@ -181,11 +182,12 @@ def test_answers_of_many_kinds(start: Start) -> None:
         ("None", "`fetch` returned None: it has no `return`, or a branch without one."),
     ],
 )
-def test_an_answer_of_the_wrong_type(start: Start, returned: str, said: str) -> None:
+def test_an_answer_of_the_wrong_type(start: Start, tmp_path: Path, returned: str, said: str) -> None:
     worker = start(default(f"return {returned}"))
 
     assert worker.get("/").json() == {"code": "worker_bad_response", "message": said}
     assert worker.errors[0].hint == "Return a Response: Response(text), Response.json(data)."
+    assert worker.errors[0].place == Place(str(tmp_path / "src/entry.py"), 5)
     assert worker.events()[0].outcome == "exception"
 
 

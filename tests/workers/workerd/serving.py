@@ -21,10 +21,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edgecli.config.settings import WorkersSettings
-from edgecli.workers.channel import TOKEN_HEADER, Channel
+from edgecli.workers.channel import GATEWAY_HEADER, TOKEN_HEADER, Channel
 from edgecli.workers.journal import Journal
 from edgecli.workers.spec import Binding, WorkerSpec
-from edgecli.workers.channel import GATEWAY_HEADER
 from edgecli.workers.workerd.host import WorkerdProcess
 
 

@@ -32,8 +32,12 @@ class ReadableStream:
         return self._pieces()
 
     async def _pieces(self) -> AsyncIterator[bytes]:
-        async for piece in self._source:
-            yield bytes_of(piece)
+        source = aiter(self._source)
+        try:
+            async for piece in source:
+                yield bytes_of(piece)
+        finally:
+            await _close(source)
 
     def getReader(self, *_options: Any) -> ReadableStream:  # noqa: N802
         """Return a reader; `await read()` gives `{done, value}`."""
@@ -55,9 +59,7 @@ class ReadableStream:
     async def cancel(self, _reason: Any = None) -> None:
         """Read no more."""
         self.locked = True
-        close = getattr(self._iterator or self._source, "aclose", None)
-        if close is not None:
-            await close()
+        await _close(self._iterator or self._source)
 
     def tee(self) -> list[ReadableStream]:
         """Return two streams of the same bytes; the faster reader waits for the slower one."""
@@ -135,6 +137,11 @@ class TransformStream:
         if self._left:
             raise JsException("This stream was cancelled by its reader.", "TypeError")
         return asyncio.ensure_future(self._queue.put(piece))
+
+
+async def _close(source: Any) -> None:
+    if hasattr(source, "aclose"):
+        await source.aclose()
 
 
 def bytes_of(piece: Any) -> bytes:
