@@ -58,6 +58,8 @@ class ServerInfo:
     env: str | None
     config: str | None = None
     """The configuration file that it has read."""
+    public: str | None = None
+    """Where people reach it, where that is another address: its Worker may have the public port for itself."""
 
 
 class StatePaths:

@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from edgecli import __version__, console, logs
@@ -67,7 +68,8 @@ def run_server(
     except StateError as error:
         if running is not None:
             raise StateError(
-                f"A server of this project already runs at {running.address} (process {running.pid}).",
+                f"A server of this project already runs at {running.public or running.address}"
+                f" (process {running.pid}).",
                 hint="Use it, or end it first.",
                 code="already_running",
             ) from error
@@ -205,7 +207,8 @@ async def _serve(
     channel = Channel(create_channels(runtime))
     launcher = Launcher(runtime, channel, address, traces=companion.traces)
     worker = runtime.workers.own = launcher.worker(spec, listener if apart else None) if spec else None
-    deployed = runtime.workers.deployed = DeployedWorkers(DeployedStore(paths.workers), launcher.worker)
+    announce = partial(_announce, runtime, public)
+    deployed = runtime.workers.deployed = DeployedWorkers(DeployedStore(paths.workers), launcher.worker, announce)
     front = Front(
         RequestLog(app, form=settings.log, bodies=settings.log_bodies),
         channel,
@@ -219,7 +222,7 @@ async def _serve(
         worker.changed = lambda: standby.wanted(worker.state != "running")
         worker.changed()
     config = str(project.config_path.resolve()) if project.config_path else None
-    info = ServerInfo(f"http://{address}", os.getpid(), runtime.token, __version__, project.env, config)
+    info = ServerInfo(f"http://{address}", os.getpid(), runtime.token, __version__, project.env, config, public)
     serving = asyncio.create_task(server.serve(sockets=[own]))
     started = asyncio.create_task(_start(worker))
     running = Running(runtime, worker, started, public, lambda: setattr(server, "should_exit", True))
@@ -241,6 +244,15 @@ async def _serve(
         if standby is not None:
             await standby.close()
         await runtime.close()  # here: the models' processes belong to this event loop
+
+
+def _announce(runtime: Runtime, public: str, name: str) -> None:
+    """Say in the server's terminal where a Worker that was deployed answers."""
+    from edgecli.workers.journal import Event
+
+    event = Event(name)
+    event.log("info", f"Deployed `{name}`: {public}/_workers/{name}/")
+    runtime.workers.journal.add(event)
 
 
 async def _start(worker: Worker | None) -> None:
