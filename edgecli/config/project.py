@@ -38,12 +38,22 @@ class R2Binding(NamedTuple):
     binding: str
     bucket_name: str | None = None
 
+    @property
+    def resource(self) -> str:
+        """The bucket that it stands for here."""
+        return self.bucket_name or self.binding.lower()
+
 
 class KvBinding(NamedTuple):
     """`[[kv_namespaces]]`: one namespace of keys."""
 
     binding: str
     id: str | None = None
+
+    @property
+    def resource(self) -> str:
+        """The namespace that it stands for here."""
+        return self.id or self.binding
 
 
 class D1Binding(NamedTuple):
@@ -52,6 +62,11 @@ class D1Binding(NamedTuple):
     binding: str
     database_name: str | None = None
     database_id: str | None = None
+
+    @property
+    def resource(self) -> str:
+        """The database that it stands for here."""
+        return self.database_id or self.database_name or self.binding
 
 
 class BrowserBinding(NamedTuple):

@@ -74,12 +74,12 @@ async def _execute(request: Request) -> Response:
 
 async def _run(request: Request) -> Response:
     service: D1Service = request.app.state.runtime.d1
-    queries, batch = _read(await read_json(request, required=True))
+    queries, batch = read_queries(await read_json(request, required=True))
     results = await service.database(request.state.binding.resource).run(queries)
     form = request.query_params.get("resultsFormat", "ARRAY_OF_OBJECTS")
 
     def answer() -> Response:
-        answers = [_answer(result, form) for result in results]
+        answers = [described(result, form) for result in results]
         return _json(answers if batch else answers[0])
 
     return await asyncio.to_thread(answer)  # of millions of bytes in blobs it takes a while
@@ -90,7 +90,7 @@ async def _dump(request: Request) -> Response:
     raise NotFoundError("`dump()` is of D1's alpha databases, which there are none of.", status=404)
 
 
-def _read(body: Any) -> tuple[list[Query], bool]:
+def read_queries(body: Any) -> tuple[list[Query], bool]:
     """Return the queries, and whether they came as a batch. Raises D1Error."""
     try:
         read = _BODY.validate_python(body)
@@ -116,7 +116,8 @@ def _param(value: bool | int | float | str | list[int] | None) -> Value:
     return value
 
 
-def _answer(result: Result, form: str) -> dict[str, Any]:
+def described(result: Result, form: str) -> dict[str, Any]:
+    """Return a result as clients take it; `form` is one of `Format`."""
     meta = {
         "served_by": "edgecli",
         "duration": result.seconds * 1000,

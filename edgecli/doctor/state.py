@@ -90,7 +90,7 @@ def server(paths: StatePaths) -> Check:
     }
     failure = _failure_of(info)
     if failure is None:
-        return _check("server", Status.OK, f"answers at {info.address} (process {info.pid})", data=data)
+        return _check("server", Status.OK, f"answers at {info.public or info.address} (process {info.pid})", data=data)
     return _check(
         "server",
         Status.FAIL,

@@ -102,12 +102,12 @@ async def _put(request: Request) -> Response:
     metadata = _metadata(request)
     key = _key(request)
     limits.check_key(key)
-    value = await _value(request)
+    value = await read_value(request)
     await _service(request).put(_namespace(request), key, value, metadata=metadata, expiration=expiration)
     return Response()
 
 
-async def _value(request: Request) -> bytes:
+async def read_value(request: Request) -> bytes:
     """Read the body; of one that is too long only its length, which the error names."""
     value, size = bytearray(), 0
     async for piece in request.stream():
@@ -138,18 +138,22 @@ async def _list(request: Request) -> Response:
 
 
 async def _get_bulk(request: Request) -> Response:
-    """Return `{key: value}`, or `{key: {"value", "metadata"}}`; null for a key that is not there."""
-    asked = await read_json(request)
+    found = await get_bulk(_service(request), _namespace(request), await read_json(request))
+    return Response(to_json(found), media_type="application/json")
+
+
+async def get_bulk(service: KvService, namespace: str, asked: Any) -> dict[str, Any]:
+    """Return `{key: value}`, or `{key: {"value", "metadata"}}`; None for a key that is not there. Raises UsageError."""
     keys, kind, with_metadata = _read_bulk(asked)
     found: dict[str, Any] = {}
     size = 0
     for key in keys:
-        entry = await _service(request).get(_namespace(request), key)
+        entry = await service.get(namespace, key)
         size += len(entry.value) if entry else 0
         if size > limits.MAX_VALUE:
             raise limits.refused("Total size of request exceeds the limit of 25MB", 413)
         found[key] = _bulk_value(entry, kind, with_metadata=with_metadata)
-    return Response(to_json(found), media_type="application/json")
+    return found
 
 
 def _read_bulk(asked: Any) -> tuple[list[str], str, bool]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import time
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgecli.byte_keys import after_key, after_prefix, from_cursor, to_cursor
+from edgecli.errors import UsageError
 from edgecli.kv.limits import MAX_LIST, check_key, check_metadata, check_prefix, check_value, refused
 from edgecli.state import Database, Migration
 
@@ -24,6 +27,7 @@ _MIGRATIONS = (
         CREATE INDEX entries_by_expiration ON entries (expiration) WHERE expiration IS NOT NULL
         """,
     ),
+    Migration("kv-2-namespaces", "CREATE TABLE namespaces (id TEXT PRIMARY KEY, title TEXT NOT NULL UNIQUE)"),
 )
 _LIVES = "(expiration IS NULL OR expiration > ?)"
 
@@ -37,6 +41,18 @@ class Entry:
     """JSON."""
     expiration: int | None
     """Second of the UNIX epoch from which it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A key and what is to be written there."""
+
+    key: str
+    value: bytes
+    metadata: str | None = None
+    """JSON."""
+    expiration: int | None = None
+    """Second of the UNIX epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +82,19 @@ class KvService:
         expiration: int | None = None,
     ) -> None:
         """Write a value, whatever was there. Raises UsageError for what is too large or no JSON."""
-        name = check_key(key)
-        check_value(len(value))
-        if metadata is not None:
-            check_metadata(metadata)
+        await self.put_all(namespace, [Put(key, value, metadata, expiration)])
+
+    async def put_all(self, namespace: str, puts: Sequence[Put]) -> None:
+        """Write values, all of them or none. Raises UsageError for what is too large or no JSON."""
+        rows = [(namespace, check_key(put.key), put.expiration, put.metadata, put.value) for put in puts]
+        for put in puts:
+            check_value(len(put.value))
+            if put.metadata is not None:
+                check_metadata(put.metadata)
 
         def write(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM entries WHERE expiration <= ?", (_now(),))
-            connection.execute(
-                "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)", (namespace, name, expiration, metadata, value)
-            )
+            connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)", rows)
 
         await self._database.run(write)
 
@@ -92,11 +111,13 @@ class KvService:
 
     async def delete(self, namespace: str, key: str) -> None:
         """Delete a key; one that is not there is no error."""
-        name = check_key(key)
+        await self.delete_all(namespace, [key])
+
+    async def delete_all(self, namespace: str, keys: Sequence[str]) -> None:
+        """Delete keys, all of them or none; those that are not there are no error."""
+        rows = [(namespace, check_key(key)) for key in keys]
         await self._database.run(
-            lambda connection: connection.execute(
-                "DELETE FROM entries WHERE namespace = ? AND key = ?", (namespace, name)
-            )
+            lambda connection: connection.executemany("DELETE FROM entries WHERE namespace = ? AND key = ?", rows)
         )
 
     async def list(self, namespace: str, *, prefix: str = "", limit: int = MAX_LIST, cursor: str | None = None) -> Page:
@@ -115,6 +136,47 @@ class KvService:
         )
         more = len(rows) > limit
         return Page([_item(*row) for row in rows[:limit]], to_cursor(after_key(rows[limit - 1][0])) if more else None)
+
+    async def namespaces(self) -> dict[str, str]:
+        """Return the titles of namespaces by their ids: of those that were created, and of those that hold a key."""
+        rows = await self._database.run(
+            lambda connection: connection.execute(
+                "SELECT id, title FROM namespaces UNION ALL SELECT DISTINCT namespace, namespace FROM entries "
+                "WHERE namespace NOT IN (SELECT id FROM namespaces)"
+            ).fetchall()
+        )
+        return dict(rows)
+
+    async def create(self, title: str) -> str:
+        """Give a new namespace a title, and return its id. Raises UsageError where another one has it."""
+        identifier = uuid.uuid4().hex
+        await self.rename(identifier, title)
+        return identifier
+
+    async def rename(self, namespace: str, title: str) -> None:
+        """Give a namespace, there or not, a title. Raises UsageError where another one has it."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "INSERT INTO namespaces VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET title = excluded.title",
+                (namespace, title),
+            )
+
+        try:
+            await self._database.run(write)
+        except sqlite3.IntegrityError as error:
+            raise UsageError(
+                f"There is a namespace with the title `{title}`.", code="namespace_exists", cf_code=10014
+            ) from error
+
+    async def drop(self, namespace: str) -> None:
+        """Delete a namespace with its keys."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM entries WHERE namespace = ?", (namespace,))
+            connection.execute("DELETE FROM namespaces WHERE id = ?", (namespace,))
+
+        await self._database.run(write)
 
     async def close(self) -> None:
         """Finish what is queued and close the file."""

@@ -7,6 +7,7 @@ import sqlite3
 from typing import Any, NamedTuple
 
 from edgecli.byte_keys import after_key, after_prefix
+from edgecli.r2 import errors
 from edgecli.r2.schema import Attributes, Condition, Piece, StoredObject
 from edgecli.state import Migration
 
@@ -31,6 +32,7 @@ MIGRATIONS = (
         )
         """,
     ),
+    Migration("r2-2-buckets", "CREATE TABLE buckets (name TEXT PRIMARY KEY, created TEXT NOT NULL)"),
 )
 _BARE = 400
 """Bytes of an object on the wire without its key and what its caller gave."""
@@ -55,9 +57,28 @@ def known_files(connection: sqlite3.Connection) -> set[str]:
     return known
 
 
-def buckets(connection: sqlite3.Connection) -> list[str]:
-    """Return the buckets that hold an object, by name."""
-    return [name for (name,) in connection.execute("SELECT DISTINCT bucket FROM objects ORDER BY bucket")]
+def buckets(connection: sqlite3.Connection) -> dict[str, str | None]:
+    """Return the buckets that were created or hold an object, each with the time of its creation, if it was."""
+    return dict(
+        connection.execute(
+            "SELECT name, created FROM buckets UNION ALL "
+            "SELECT DISTINCT bucket, NULL FROM objects WHERE bucket NOT IN (SELECT name FROM buckets)"
+        )
+    )
+
+
+def create_bucket(connection: sqlite3.Connection, name: str, created: str) -> None:
+    """Note that a bucket was created. Raises R2Error where there is one."""
+    if name in buckets(connection):
+        raise errors.bucket_exists()
+    connection.execute("INSERT INTO buckets VALUES (?, ?)", (name, created))
+
+
+def delete_bucket(connection: sqlite3.Connection, name: str) -> None:
+    """Forget a bucket. Raises R2Error where it holds an object."""
+    if connection.execute("SELECT 1 FROM objects WHERE bucket = ? LIMIT 1", (name,)).fetchone():
+        raise errors.bucket_not_empty()
+    connection.execute("DELETE FROM buckets WHERE name = ?", (name,))
 
 
 def find(connection: sqlite3.Connection, bucket: str, key: bytes) -> StoredObject | None:

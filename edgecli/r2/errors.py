@@ -22,6 +22,10 @@ def _refusal(cf_code: int, message: str, status: int = 400) -> Callable[[], R2Er
     return lambda: R2Error(message, code="r2_refused", cf_code=cf_code, status=status)
 
 
+no_such_bucket = _refusal(10006, "The specified bucket does not exist.", 404)
+bucket_exists = _refusal(10004, "The bucket you tried to create already exists, and you own it.", 409)
+bucket_not_empty = _refusal(10008, "The bucket you tried to delete is not empty.", 409)
+bad_bucket_name = _refusal(10005, "The specified bucket name is not valid: 3 to 63 of a-z, 0-9 and `-`.")
 no_such_key = _refusal(10007, "The specified key does not exist.", 404)
 entity_too_small = _refusal(10011, "Your proposed upload is smaller than the minimum allowed object size.")
 metadata_too_large = _refusal(10012, "Your metadata headers exceed the maximum allowed metadata size.")

@@ -23,7 +23,7 @@ from edgecli.r2.schema import (
     new_version,
 )
 from edgecli.r2.uploads import Uploads
-from edgecli.state import Database
+from edgecli.state import Database, now
 
 LISTED_BYTES = 768 << 10
 """Bytes after which a page of a listing ends: workerd takes no answer over 1 MiB."""
@@ -67,9 +67,19 @@ class R2Service:
         """Return a bucket, whether or not it has objects yet."""
         return Bucket(self, name)
 
-    async def names(self) -> list[str]:
-        """Return the buckets that hold an object."""
+    async def buckets(self) -> dict[str, str | None]:
+        """Return the buckets that were created or hold an object, each with the time of its creation, if it was."""
         return await self.database.run(catalog.buckets)
+
+    async def create(self, name: str) -> str:
+        """Create an empty bucket; return the time, ISO 8601. Raises R2Error where there is one."""
+        created = now()
+        await self.database.run(lambda connection: catalog.create_bucket(connection, name, created))
+        return created
+
+    async def delete(self, name: str) -> None:
+        """Delete an empty bucket. Raises R2Error for one that holds an object."""
+        await self.database.run(lambda connection: catalog.delete_bucket(connection, name))
 
     async def close(self) -> None:
         """Finish what is queued and close the database."""

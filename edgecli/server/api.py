@@ -16,8 +16,10 @@ from edgecli import __version__
 from edgecli.ai.routes import routes as ai_routes
 from edgecli.ai.v1.failures import refused
 from edgecli.ai.v1.routes import routes as ai_v1_routes
+from edgecli.d1.routes import routes as d1_routes
 from edgecli.envelope import ok, unexpected
 from edgecli.errors import EdgeError, NotFoundError, UsageError
+from edgecli.kv.routes import routes as kv_routes
 from edgecli.models.routes import routes as models_routes
 from edgecli.r2.routes import routes as r2_routes
 from edgecli.rag.routes import routes as rag_routes
@@ -72,7 +74,9 @@ def create_app(runtime: Runtime, *, public_token: str | None = None, loopback: b
         *account_routes(),
         *workers_routes(),
         *wrangler_routes(),
+        *kv_routes(),
         *r2_routes(),
+        *d1_routes(),
         Route("/client/v4/accounts/{account}/ai/run/proxy", forwarded_ai, methods=["GET", "POST", "PATCH"]),
         *ai_routes(),
         *ai_v1_routes(),

@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from edgecli import __version__, console, logs
@@ -213,7 +214,8 @@ async def _serve(
     channel = Channel(create_channels(runtime))
     launcher = Launcher(runtime, channel, address, traces=companion.traces)
     worker = runtime.workers.own = launcher.worker(spec, listener if apart else None) if spec else None
-    deployed = runtime.workers.deployed = DeployedWorkers(DeployedStore(paths.workers), launcher.worker)
+    announce = partial(_announce, runtime, public)
+    deployed = runtime.workers.deployed = DeployedWorkers(DeployedStore(paths.workers), launcher.worker, announce)
     front = Front(
         RequestLog(app, form=settings.log, bodies=settings.log_bodies),
         channel,
@@ -249,6 +251,15 @@ async def _serve(
         if standby is not None:
             await standby.close()
         await runtime.close()  # here: the models' processes belong to this event loop
+
+
+def _announce(runtime: Runtime, public: str, name: str) -> None:
+    """Say in the server's terminal where a Worker that was deployed answers."""
+    from edgecli.workers.journal import Event
+
+    event = Event(name)
+    event.log("info", f"Deployed `{name}`: {public}/_workers/{name}/")
+    runtime.workers.journal.add(event)
 
 
 async def _start(worker: Worker | None) -> None:

@@ -12,6 +12,7 @@ import typer
 from edgecli import console
 from edgecli.cli import common
 from edgecli.errors import StateError
+from edgecli.state import ServerInfo, StatePaths, read_server
 
 SCRIPTS = "/client/v4/accounts/local/workers/scripts"
 Name = Annotated[str, typer.Argument(help="The Worker's name.", show_default=False)]
@@ -19,7 +20,9 @@ Name = Annotated[str, typer.Argument(help="The Worker's name.", show_default=Fal
 
 def list_workers() -> None:
     """List the Workers of the running server: the project's own, and those that were deployed onto it."""
-    workers: list[dict[str, Any]] = _client().call("GET", "/edge/workers")
+    server, workers = _server(), _client().call("GET", "/edge/workers")
+    for each in workers:
+        each["address"] = f"{server.public or server.address}{each['address']}"
     if common().json:
         console.print_json(workers)
     elif not workers:
@@ -68,12 +71,9 @@ def env() -> None:
 
     eval "$(edgecli workers env)"
     """
-    from edgecli.state import StatePaths, read_server
     from edgecli.workers.account import ACCOUNT
 
-    server = read_server(StatePaths(common().project().state_dir))
-    if server is None:
-        raise _no_server()
+    server = _server()
     variables = {
         "CLOUDFLARE_API_BASE_URL": f"{server.address}/client/v4",
         "CLOUDFLARE_API_TOKEN": server.token,
@@ -88,6 +88,13 @@ def env() -> None:
     else:
         for name, value in variables.items():
             console.out(f"export {name}={shlex.quote(value)}")
+
+
+def _server() -> ServerInfo:
+    server = read_server(StatePaths(common().project().state_dir))
+    if server is None:
+        raise _no_server()
+    return server
 
 
 def _client() -> Any:

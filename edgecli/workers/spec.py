@@ -43,6 +43,8 @@ class WorkerSpec:
     """The configuration's values as they stand there: how JavaScript is bundled, and what is not supported here."""
     bundled: bool = False
     """`main` is an upload of wrangler's: modules that need no bundling lie in its folder."""
+    modules: dict[str, str] = field(default_factory=dict[str, str])
+    """Of an upload: the content type of each module, by its path below `root`."""
 
     @property
     def language(self) -> Literal["python", "javascript"]:
@@ -77,12 +79,9 @@ def bindings_of(project: Project) -> tuple[Binding, ...]:
     if project.ai is not None:
         found.append(Binding(project.ai.binding, "ai"))
     found += [Binding(each.binding, "vectorize", each.index_name) for each in project.vectorize]
-    found += [Binding(each.binding, "kv", each.id or each.binding) for each in project.kv_namespaces]
-    found += [Binding(each.binding, "r2", each.bucket_name or each.binding.lower()) for each in project.r2_buckets]
-    found += [
-        Binding(each.binding, "d1", each.database_id or each.database_name or each.binding)
-        for each in project.d1_databases
-    ]
+    found += [Binding(each.binding, "kv", each.resource) for each in project.kv_namespaces]
+    found += [Binding(each.binding, "r2", each.resource) for each in project.r2_buckets]
+    found += [Binding(each.binding, "d1", each.resource) for each in project.d1_databases]
     if project.browser is not None:
         found.append(Binding(project.browser.binding, "browser"))
     return tuple(found)

@@ -5,24 +5,35 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from edgecli.state import now
 from edgecli.workers.deployed.store import DeployedStore, Deployment
 from edgecli.workers.deployed.upload import Upload
 from edgecli.workers.process import WorkerError
 from edgecli.workers.spec import WorkerSpec
 from edgecli.workers.worker import Worker
 
+DRAFTS = 4
+"""Versions of one Worker that wait to be deployed, at most."""
+
 
 class DeployedWorkers:
     """What is deployed, and what of it runs."""
 
-    def __init__(self, store: DeployedStore, make: Callable[[WorkerSpec], Worker]) -> None:
-        """`make` returns a Worker that has not been started."""
+    def __init__(
+        self,
+        store: DeployedStore,
+        make: Callable[[WorkerSpec], Worker],
+        announce: Callable[[str], object] = lambda name: None,
+    ) -> None:
+        """`make` returns a Worker that has not been started; `announce` is told the name of each that was deployed."""
         self._store = store
         self._make = make
+        self._announce = announce
         self.running: dict[str, Worker] = {}
         self._drafts: dict[str, Deployment] = {}
         self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -49,8 +60,11 @@ class DeployedWorkers:
         return await asyncio.to_thread(self._store.get, name)
 
     async def draft(self, name: str, upload: Upload) -> Deployment:
-        """Keep an uploaded version for `publish`."""
+        """Keep an uploaded version for `publish`, and forget older ones that wait."""
         draft = await asyncio.to_thread(self._store.draft, name, upload)
+        for older in [each for each in self._drafts.values() if each.name == name][: 1 - DRAFTS]:
+            del self._drafts[older.version]
+            await asyncio.to_thread(self._store.discard, older)
         self._drafts[draft.version] = draft
         return draft
 
@@ -61,7 +75,7 @@ class DeployedWorkers:
         """
         held = await self.find(name)
         draft = self._drafts.pop(version, None)
-        if draft is None:
+        if draft is None or draft.name != name:
             if held is not None and held.version == version:
                 return held
             raise WorkerError(
@@ -76,15 +90,19 @@ class DeployedWorkers:
             except WorkerError:
                 await asyncio.to_thread(self._store.discard, draft)
                 raise
-            await asyncio.to_thread(self._store.publish, draft)
+            waiting = [each.version for each in self._drafts.values()]
+            await asyncio.to_thread(lambda: self._store.publish(draft, waiting=waiting))
+        self._announce(name)
         return draft
 
     async def change(self, name: str, **changes: Any) -> Deployment:
-        """Change secrets or crons; a Worker that runs begins anew with them."""
+        """Change secrets or crons; a Worker that runs begins anew with them. Raises WorkerError as `publish` does."""
         async with self._changing[name]:
-            changed = await asyncio.to_thread(lambda: self._store.change(name, **changes))
+            changed = replace(await self.get(name), modified_on=now(), **changes)
             if name in self.running:
                 await self._run(self._store.spec(changed))
+            waiting = [each.version for each in self._drafts.values()]
+            await asyncio.to_thread(lambda: self._store.publish(changed, waiting=waiting))
         return changed
 
     async def delete(self, name: str) -> None:

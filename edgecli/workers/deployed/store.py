@@ -8,16 +8,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import uuid
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgecli.errors import NotFoundError, UsageError
+from edgecli.errors import NotFoundError, StateError, UsageError
+from edgecli.space import full_disk
 from edgecli.state import now, write_atomically
 from edgecli.workers.deployed.upload import BINDINGS, VALUES, Upload
 from edgecli.workers.spec import Binding, WorkerSpec
@@ -55,12 +58,12 @@ class DeployedStore:
     def list(self) -> list[Deployment]:
         """Return all, by name."""
         records = sorted(self.directory.glob(f"*/{_RECORD}"))
-        return [Deployment(**json.loads(path.read_text(encoding="utf-8"))) for path in records]
+        return [_read(path) for path in records]
 
     def find(self, name: str) -> Deployment | None:
         """Return the Worker of this name, or None."""
         try:
-            return Deployment(**json.loads((self._folder(name) / _RECORD).read_text(encoding="utf-8")))
+            return _read(self._folder(name) / _RECORD)
         except FileNotFoundError:
             return None
 
@@ -81,20 +84,27 @@ class DeployedStore:
         before = self.find(name)
         version = str(uuid.uuid4())
         folder = self._folder(name) / version
-        for module, (_, content) in upload.modules.items():
-            path = folder / module
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
-                file.write(content)
-                os.fsync(file.fileno())
+        try:
+            for module, (_, content) in upload.modules.items():
+                _write(folder / module, content)
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise full_disk(error, self.directory) or UsageError(
+                f"The modules of `{name}` cannot be written: {error.strerror}, `{error.filename}`.",
+                hint="Two modules may be in each other's way, or a name be longer than 255 bytes.",
+                code="bad_upload",
+                cf_code=10021,
+            ) from error
         values = [each for each in upload.bindings if each["type"] == "secret_text"]
         secrets = (before.secrets if before else {}) | {each["name"]: str(each["text"]) for each in values}
         own = {each["name"]: each for each in (before.bindings if before else [])}
+        named = {each["name"] for each in upload.bindings}
         bindings = [
             own[each["name"]] if each["type"] == "inherit" else each
             for each in upload.bindings
             if each["type"] != "secret_text" and (each["type"] != "inherit" or each["name"] in own)
         ]
+        bindings += [each for each in own.values() if each["type"] in upload.kept and each["name"] not in named]
         return Deployment(
             name=name,
             version=version,
@@ -110,32 +120,26 @@ class DeployedStore:
             message=upload.message,
         )
 
-    def publish(self, deployment: Deployment) -> None:
-        """Make a deployment the one that holds, and remove the modules of others."""
+    def publish(self, deployment: Deployment, *, waiting: Collection[str] = ()) -> None:
+        """Make a deployment the one that holds, and remove the modules of others that are not `waiting`."""
         folder = self._folder(deployment.name)
         write_atomically(folder / _RECORD, json.dumps(asdict(deployment), ensure_ascii=False, indent=1))
         for each in folder.iterdir():
-            if each.is_dir() and each.name != deployment.version:
+            if each.is_dir() and each.name != deployment.version and each.name not in waiting:
                 shutil.rmtree(each, ignore_errors=True)
 
     def discard(self, deployment: Deployment) -> None:
         """Remove a draft."""
         folder = self._folder(deployment.name)
         shutil.rmtree(folder / deployment.version, ignore_errors=True)
-        if not (folder / _RECORD).exists():
-            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # where nothing else is there
 
     def delete(self, name: str) -> None:
         """Remove a Worker: first its record, so that a crash leaves none without modules."""
         folder = self._folder(self.get(name).name)
         (folder / _RECORD).unlink()
         shutil.rmtree(folder, ignore_errors=True)
-
-    def change(self, name: str, **changes: Any) -> Deployment:
-        """Publish the same modules with other settings: `secrets`, `crons`."""
-        changed = replace(self.get(name), modified_on=now(), **changes)
-        self.publish(changed)
-        return changed
 
     def spec(self, deployment: Deployment) -> WorkerSpec:
         """Return the Worker as it is to run."""
@@ -153,6 +157,7 @@ class DeployedStore:
             compatibility_flags=tuple(deployment.compatibility_flags),
             crons=tuple(deployment.crons),
             bundled=True,
+            modules=deployment.modules,
         )
 
     def _folder(self, name: str) -> Path:
@@ -163,6 +168,24 @@ class DeployedStore:
                 cf_code=10016,
             )
         return self.directory / name
+
+
+def _read(path: Path) -> Deployment:
+    try:
+        return Deployment(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise StateError(
+            f"The record `{path}` of a deployed Worker cannot be read: {error}.",
+            hint="Move its folder away, and deploy the Worker again.",
+            code="state_damaged",
+        ) from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as file:
+        file.write(content)
+        os.fsync(file.fileno())
 
 
 def _binding(given: dict[str, Any]) -> Binding:

@@ -27,6 +27,7 @@ BINDINGS: dict[str, tuple[str, str]] = {
     "browser": ("browser", ""),
 }
 """wrangler's word for a type of binding -> ours, and the field that names its resource."""
+NO_ASSETS = "Serve them from the Worker's code, or from an R2 bucket."
 VALUES = {"plain_text": "text", "json": "json", "secret_text": "text"}
 """wrangler's word for a value in `env` -> the field that holds it."""
 
@@ -39,6 +40,8 @@ class Upload:
     modules: dict[str, tuple[str, bytes]]
     """Name -> content type and content."""
     bindings: list[dict[str, Any]]
+    kept: frozenset[str]
+    """Types of the bindings that stay as they were, beside the secrets, unless `bindings` names them."""
     compatibility_date: str | None
     compatibility_flags: tuple[str, ...]
     message: str | None
@@ -71,29 +74,33 @@ async def read_upload(request: Request) -> Upload:
 
 
 def _checked(metadata: dict[str, Any], modules: dict[str, tuple[str, bytes]]) -> Upload:
-    main = metadata.get("main_module")
+    main = metadata.get("main_module", metadata.get("body_part"))
     if not isinstance(main, str) or main not in modules:
-        raise _unusable(
-            f"its `main_module` is {main!r}, and its modules are {sorted(modules)}",
-            hint="Workers in the old syntax (`addEventListener`) cannot be deployed here; export a `fetch` handler.",
-        )
+        raise _unusable(f"its `main_module` is {main!r}, and its modules are {sorted(modules)}")
     if metadata.get("assets"):
-        raise _unsupported("static assets", "Serve them from the Worker's code, or from an R2 bucket.")
+        raise unsupported("static assets", NO_ASSETS)
     bindings: Any = metadata.get("bindings", [])
     if not isinstance(bindings, list) or not all(isinstance(each, dict) for each in cast("list[Any]", bindings)):
         raise _unusable("its `bindings` are no list of objects")
     for each in cast("list[dict[str, Any]]", bindings):
         _check_binding(each)
-    annotations: Any = metadata.get("annotations") or {}
-    flags: Any = metadata.get("compatibility_flags") or []
+    annotations = _field(metadata, "annotations", dict) or {}
     return Upload(
         main_module=main,
         modules=modules,
         bindings=cast("list[dict[str, Any]]", bindings),
-        compatibility_date=metadata.get("compatibility_date"),
-        compatibility_flags=tuple(str(each) for each in flags),
-        message=annotations.get("workers/message"),
+        kept=frozenset(str(each) for each in _field(metadata, "keep_bindings", list) or ()),
+        compatibility_date=_field(metadata, "compatibility_date", str),
+        compatibility_flags=tuple(str(each) for each in _field(metadata, "compatibility_flags", list) or ()),
+        message=_field(annotations, "workers/message", str),
     )
+
+
+def _field(fields: dict[str, Any], name: str, kind: type) -> Any:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, kind):
+        raise _unusable(f"its `{name}` is {value!r}")
+    return value
 
 
 def _check_binding(binding: dict[str, Any]) -> None:
@@ -105,7 +112,7 @@ def _check_binding(binding: dict[str, Any]) -> None:
         return
     if field is None:
         known = ", ".join(f"`{each}`" for each in (*BINDINGS, *VALUES))
-        raise _unsupported(f"the binding `{name}` of type `{kind}`", f"These are answered: {known}.")
+        raise unsupported(f"the binding `{name}` of type `{kind}`", f"These are answered: {known}.")
     if field and field not in binding:
         raise _unusable(f"the binding `{name}` of type `{kind}` has no `{field}`")
 
@@ -130,17 +137,18 @@ def _limited(request: Request) -> Any:
     return receive
 
 
-def _unusable(reason: str, *, hint: str | None = None) -> UsageError:
+def _unusable(reason: str) -> UsageError:
     return UsageError(
         f"This upload is no Worker: {reason}.",
-        hint=hint or "Send what `wrangler deploy` sends: a form with `metadata` and the modules.",
+        hint="Send what `wrangler deploy` sends: a form with `metadata` and the modules.",
         code="bad_upload",
         cf_code=10021,
         status=400,
     )
 
 
-def _unsupported(what: str, hint: str) -> UsageError:
+def unsupported(what: str, hint: str) -> UsageError:
+    """Return the error for a part of Cloudflare's that Workers do not have here."""
     return UsageError(
         f"edgecli does not have {what}.", hint=hint, code="unsupported_binding", cf_code=10021, status=400
     )

@@ -18,7 +18,7 @@ from edgecli.envelope import ok, read_json
 from edgecli.errors import NotFoundError, StateError, UsageError
 from edgecli.workers.deployed.service import DeployedWorkers
 from edgecli.workers.deployed.store import Deployment
-from edgecli.workers.deployed.upload import read_upload
+from edgecli.workers.deployed.upload import NO_ASSETS, read_upload, unsupported
 from edgecli.workers.process import WorkerError
 
 _WORKERS = "/client/v4/accounts/{account_id}/workers"
@@ -39,6 +39,11 @@ def routes() -> list[BaseRoute]:
         f"{_SCRIPT}/versions/{{version}}": {"GET": _version},
         f"{_SCRIPT}/deployments": {"GET": _deployments, "POST": _deploy_version},
         f"{_SCRIPT}/settings": {"GET": _settings},
+        f"{_SCRIPT}/references": {"GET": _references},
+        f"{_WORKERS}/tails/by-consumer/{{name}}": {"GET": _tail_producers},
+        f"{_SCRIPT}/tails": {"POST": _tail},
+        f"{_SCRIPT}/assets-upload-session": {"POST": _assets},
+        "/client/v4/accounts/{account_id}/queues": {"GET": _queues},
         f"{_SCRIPT}/script-settings": {"GET": _script_settings, "PATCH": _script_settings},
         f"{_SCRIPT}/subdomain": {"GET": _subdomain, "POST": _subdomain},
         f"{_SCRIPT}/schedules": {"GET": _schedules, "PUT": _set_schedules},
@@ -205,6 +210,36 @@ async def _settings(request: Request) -> Response:
             "logpush": False,
         }
     )
+
+
+async def _references(request: Request) -> Response:
+    """Who would miss the Worker if it were deleted: nobody, as there are no service bindings here."""
+    await _held(request)
+    return ok({"services": {"incoming": [], "outgoing": [], "pages_function": False}, "durable_objects": []})
+
+
+async def _tail_producers(request: Request) -> Response:
+    await _held(request)
+    return ok([])
+
+
+async def _tail(request: Request) -> Response:
+    name = (await _held(request)).name
+    raise UsageError(
+        f"`wrangler tail` does not reach this server. Run `edgecli tail {name}` in the project's folder.",
+        code="unsupported_tail",
+        status=501,
+    )
+
+
+async def _assets(request: Request) -> Response:
+    del request
+    raise unsupported("static assets", NO_ASSETS)
+
+
+async def _queues(request: Request) -> Response:
+    del request
+    raise unsupported("queues", "Take them out of the configuration, or give them to another environment.")
 
 
 async def _script_settings(request: Request) -> Response:

@@ -26,6 +26,15 @@ _KINDS: dict[str, ModuleKind] = {
     ".wasm": "wasm",
     ".json": "json",
 }
+_TYPES: dict[str, ModuleKind] = {
+    "application/javascript+module": "esModule",
+    "application/javascript": "commonJsModule",
+    "text/plain": "text",
+    "application/octet-stream": "data",
+    "application/wasm": "wasm",
+    "application/json": "json",
+}
+"""The content type of a module that wrangler uploads -> what it is; others, source maps for one, are no modules."""
 _LOADERS = {".js": "jsx", ".mjs": "jsx", ".cjs": "jsx", ".txt": "text", ".html": "text", ".sql": "text"}
 _COPIED = (".wasm", ".bin")
 _RULES = {"Text": "text", "Data": "copy", "CompiledWasm": "copy"}
@@ -36,7 +45,6 @@ _NODE_MODULES = (  # noqa: SIM905 - a list of them would take a page
 ).split()
 _ERROR_PLACE = re.compile(r"^ {4}(?P<file>\S.*?):(?P<line>\d+):(?P<column>\d+):$", re.MULTILINE)
 _ERROR = re.compile(r"^✘ \[ERROR\] (?P<message>.*)$", re.MULTILINE)
-_EXPORTS = re.compile(rb"^\s*(export\b|module\.exports\b|exports\.)|[;}]\s*export\s*[{d]", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,19 +176,19 @@ def _give_require(bundle: Path) -> None:
 
 
 def _of_upload(spec: WorkerSpec) -> Bundle:
-    """Take what lies in the main module's folder as it is: wrangler made modules of it."""
-    folder = spec.main.parent
+    """Take the modules that wrangler made as they are; the main module comes first, as workerd wants it."""
+    main = spec.main.relative_to(spec.root).as_posix()
     modules = [
-        Module(path.relative_to(folder).as_posix(), _KINDS[path.suffix], path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix in _KINDS
+        Module(name, _TYPES[kind], spec.root / name)
+        for name, kind in sorted(spec.modules.items(), key=lambda item: item[0] != main)
+        if kind in _TYPES
     ]
     maps = {
         module.name: SourceMap(map_file, spec.root.resolve())
         for module in modules
         if (map_file := module.path.with_name(module.path.name + ".map")).is_file()
     }
-    return Bundle(spec.main.name, tuple(modules), maps, is_script=not _EXPORTS.search(spec.main.read_bytes()))
+    return Bundle(main, tuple(modules), maps, is_script=modules[0].kind == "commonJsModule")
 
 
 def _as_error(said: str, spec: WorkerSpec) -> WorkerError:

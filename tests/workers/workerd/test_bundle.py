@@ -118,15 +118,19 @@ def test_a_main_module_that_is_not_there(tmp_path: Path) -> None:
 
 def test_an_upload_runs_as_it_is(tmp_path: Path) -> None:
     files: dict[str, str | bytes] = {
-        "upload/index.js": 'import text from "./a-1.txt";\nimport { say } from "./lib/say.js";\n'
+        "upload/index.js": 'import text from "./a-1.md";\nimport { say } from "./lib/say.txt";\n'
         "export default { fetch() { return new Response(say(text)); } };\n",
-        "upload/a-1.txt": "传",
-        "upload/lib/say.js": "export const say = (text) => `${text}!`;\n",
+        "upload/a-1.md": "传",
+        "upload/lib/say.txt": "export const say = (text) => `${text}!`;\n",
+        "upload/index.js.map": "{}",
+        "upload/left/over.js": "broken(",
     }
+    esm = "application/javascript+module"
+    kinds = {"a-1.md": "text/plain", "index.js": esm, "lib/say.txt": esm, "index.js.map": "application/source-map"}
 
     async def run() -> None:
         async with place() as here:
-            await here.start(spec_of(write(tmp_path, files), "upload/index.js", bundled=True))
+            await here.start(spec_of(write(tmp_path, files) / "upload", "index.js", bundled=True, modules=kinds))
             assert (await here.http.get("/")).text == "传!"
 
     asyncio.run(run())
