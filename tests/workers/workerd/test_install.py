@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgecli.cli import Common
+from edgecli.config import load_project
 from edgecli.errors import EngineError, UpstreamError
 from edgecli.workers import commands
 from edgecli.workers.workerd import install
