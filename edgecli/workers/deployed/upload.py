@@ -55,7 +55,8 @@ async def read_upload(request: Request) -> Upload:
     metadata: Any = None
     modules: dict[str, tuple[str, bytes]] = {}
     try:
-        for name, part in form.multi_items():
+        for given, part in form.multi_items():
+            name = given.removeprefix("./")  # so wrangler begins the names of modules that are no code
             content = await part.read() if isinstance(part, UploadFile) else part.encode()
             if name == "metadata":
                 metadata = orjson.loads(content)

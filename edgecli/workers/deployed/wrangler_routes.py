@@ -10,11 +10,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from edgecli.envelope import ok, read_json
+from edgecli.envelope import ok, read_form, read_json
 from edgecli.errors import NotFoundError, StateError, UsageError
 from edgecli.workers.deployed.service import DeployedWorkers
 from edgecli.workers.deployed.store import Deployment
@@ -23,6 +24,8 @@ from edgecli.workers.process import WorkerError
 
 _WORKERS = "/client/v4/accounts/{account_id}/workers"
 _SCRIPT = _WORKERS + "/scripts/{name}"
+MAX_SETTINGS = 1024 * 1024
+"""Bytes of a form with secrets."""
 SUBDOMAIN = "edgecli"
 """Stands where an account's own name stands in the cloud; the Worker's address here is another one."""
 
@@ -38,7 +41,7 @@ def routes() -> list[BaseRoute]:
         f"{_SCRIPT}/versions": {"GET": _versions, "POST": _upload_version},
         f"{_SCRIPT}/versions/{{version}}": {"GET": _version},
         f"{_SCRIPT}/deployments": {"GET": _deployments, "POST": _deploy_version},
-        f"{_SCRIPT}/settings": {"GET": _settings},
+        f"{_SCRIPT}/settings": {"GET": _settings, "PATCH": _patch_settings},
         f"{_SCRIPT}/references": {"GET": _references},
         f"{_WORKERS}/tails/by-consumer/{{name}}": {"GET": _tail_producers},
         f"{_SCRIPT}/tails": {"POST": _tail},
@@ -187,14 +190,17 @@ async def _deployments(request: Request) -> Response:
 async def _deploy_version(request: Request) -> Response:
     body = await _object(request)
     versions: Any = body.get("versions")
-    if not (isinstance(versions, list) and len(cast("list[Any]", versions)) == 1):
+    several = cast("list[Any]", versions) if isinstance(versions, list) else []
+    if len(several) != 1 or not isinstance(several[0], dict):
         raise UsageError(
             "One version takes all requests here; they cannot be split between several.",
             hint="Deploy one version with 100 percent.",
             code="one_version",
             status=400,
         )
-    held = await _published(request, request.path_params["name"], str(versions[0].get("version_id")))
+    held = await _published(
+        request, request.path_params["name"], str(cast("dict[str, Any]", several[0]).get("version_id"))
+    )
     return ok({"id": held.version})
 
 
@@ -210,6 +216,18 @@ async def _settings(request: Request) -> Response:
             "logpush": False,
         }
     )
+
+
+async def _patch_settings(request: Request) -> Response:
+    """`wrangler secret bulk`: a form whose `settings` name all bindings; those that are secrets with a text are new."""
+    try:
+        settings: Any = orjson.loads((await read_form(request, limit=MAX_SETTINGS))["settings"])
+        secrets = {each["name"]: each["text"] for each in settings["bindings"] if "text" in each}
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise UsageError("The form has no part `settings` with `bindings`.", code="bad_settings", status=400) from error
+    _check_secrets(secrets)
+    await _change_secrets(request, secrets)
+    return await _settings(request)
 
 
 async def _references(request: Request) -> Response:
@@ -257,8 +275,11 @@ async def _schedules(request: Request) -> Response:
 
 
 async def _set_schedules(request: Request) -> Response:
-    body = await read_json(request)
-    crons = [str(each["cron"]) for each in cast("list[dict[str, Any]]", body)] if isinstance(body, list) else []
+    body: Any = await read_json(request)
+    try:
+        crons = [str(each["cron"]) for each in body]
+    except (KeyError, TypeError) as error:
+        raise UsageError("The body is no list of crons.", code="bad_schedules", status=400) from error
     held = await _workers(request).change(request.path_params["name"], crons=crons)
     return ok({"schedules": [{"cron": cron} for cron in held.crons]})
 
@@ -274,16 +295,24 @@ async def _secrets(request: Request) -> Response:
 async def _put_secret(request: Request) -> Response:
     body = await _object(request)
     name, text = body.get("name"), body.get("text")
-    if not isinstance(name, str) or not isinstance(text, str):
-        raise UsageError("A secret has a `name` and a `text`, both strings.", code="bad_secret", status=400)
-    await _change_secrets(request, {name: text})
+    _check_secrets({name: text})
+    await _change_secrets(request, {str(name): text})
     return ok({"name": name, "type": "secret_text"})
 
 
+def _check_secrets(secrets: dict[Any, Any]) -> None:
+    if not all(isinstance(name, str) and name and isinstance(text, str) for name, text in secrets.items()):
+        raise UsageError("A secret has a `name` and a `text`, both strings.", code="bad_secret", status=400)
+
+
 async def _patch_secrets(request: Request) -> Response:
-    """`wrangler secret bulk`: an object of names, each with a secret, or null to delete it."""
+    """`wrangler secret bulk` of newer versions: an object of names, each with a secret, or null to delete it."""
     given: Any = (await _object(request)).get("secrets", {})
-    secrets = {name: each and str(each["text"]) for name, each in cast("dict[str, Any]", given).items()}
+    try:
+        secrets = {name: each and each["text"] for name, each in given.items()}
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UsageError("`secrets` is no object of secrets.", code="bad_secret", status=400) from error
+    _check_secrets({name: text for name, text in secrets.items() if text is not None})
     return ok(_secret_bindings(await _change_secrets(request, secrets)))
 
 
