@@ -59,7 +59,7 @@ class ServerInfo:
     config: str | None = None
     """The configuration file that it has read."""
     public: str | None = None
-    """Where people reach it, where that is another address: its Worker may have the public port for itself."""
+    """Where its Worker answers, if that is another address."""
 
 
 class StatePaths:

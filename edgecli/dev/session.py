@@ -59,7 +59,7 @@ class Session:
             self._voice.doubtful(NO_MAIN)
         elif worker.error is not None:
             self._voice.broken(worker.error, worker.spec, answers=False)
-        self._voice.ready(server.address)
+        self._voice.ready(server.shown)
 
     async def _watch(self, worker: Worker, server: Running, tasks: asyncio.TaskGroup) -> None:
         spec = worker.spec
@@ -104,8 +104,8 @@ class Session:
                 server.stop()
                 return
             if key == "b":
-                opened = await asyncio.to_thread(webbrowser.open, server.address)
-                screen.note(f"Opened {server.address}." if opened else f"No browser here; open {server.address}.")
+                opened = await asyncio.to_thread(webbrowser.open, server.shown)
+                screen.note(f"Opened {server.shown}." if opened else f"No browser here; open {server.shown}.")
             elif key == "r" and server.worker is not None:
                 tasks.create_task(self._reload(server.worker, server))
             elif key == "c":

@@ -49,6 +49,8 @@ def repository_of(template: str) -> Repository | None:
     """Return what git is to clone; None for a folder. Raises UsageError for an address that is neither."""
     if found := _GITHUB.fullmatch(template):
         owner, name, folder, ref = found.groups()
+        if ".." in (folder or "").split("/"):
+            raise UsageError(f"`{folder}` leaves the repository.", code="bad_template_address")
         return Repository(f"https://github.com/{owner}/{name}.git", folder or "", ref or None)
     if (found := _URL.fullmatch(template)) and not template.startswith("-"):
         return Repository(found[1], ref=found[2] or None)
@@ -77,8 +79,8 @@ def opened(template: str, cwd: Path) -> Generator[Template]:
         clone = Path(folder) / (name.removesuffix(".git") or "template")
         _clone(repository, clone)
         chosen = clone / repository.folder
-        if not _is_within(chosen, clone):
-            raise UsageError(f"`{repository.folder}` leaves the repository.", code="bad_template_address")
+        if chosen.exists() and not _is_within(chosen, clone):  # a link in the repository
+            raise _unsafe(clone, chosen, f"is a link to `{chosen.resolve()}`")
         yield read_folder(chosen)
 
 
@@ -173,7 +175,8 @@ def _clone(repository: Repository, target: Path) -> None:
             code="clone_failed",
         ) from error
     if done.returncode != 0:
-        said = (done.stderr.strip().splitlines() or ["no word of why"])[-1]
+        lines = done.stderr.strip().splitlines() or ["no word of why"]
+        said = next((line for line in lines if line.startswith("fatal: ")), lines[-1]).removeprefix("fatal: ")
         raise UpstreamError(
             f"git cannot clone `{repository.url}`{f' at `{repository.ref}`' if repository.ref else ''}: {said}",
             hint="Check the address and your access; after `#` comes a branch or a tag.",

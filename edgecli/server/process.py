@@ -68,8 +68,8 @@ def run_server(
     except StateError as error:
         if running is not None:
             raise StateError(
-                f"A server of this project already runs at {running.public or running.address}"
-                f" (process {running.pid}).",
+                f"A server of this project already runs at {running.public or running.address} "
+                f"(process {running.pid}).",
                 hint="Use it, or end it first.",
                 code="already_running",
             ) from error
@@ -129,7 +129,9 @@ class Running:
     started: asyncio.Task[None]
     """Is done when the Worker has been started, or not: then it holds the error."""
     address: str
-    """The public one, as people write it: `http://localhost:8787`."""
+    """The public one, `http://127.0.0.1:8787`."""
+    shown: str
+    """The same as people write it, `http://localhost:8787`."""
     stop: Callable[[], None]
     """Ends the server, as a signal would."""
 
@@ -149,7 +151,7 @@ class Running:
 
 
 class Plain:
-    """What `serve` says: where it listens, its requests, and what its Worker writes."""
+    """What `serve` says: where it listens, its requests, and what its Worker writes. Crons run by themselves."""
 
     traces = False
     test_scheduled = False
@@ -169,12 +171,16 @@ class Plain:
         if self._json:
             console.print_ndjson({"address": server.address, "pid": os.getpid(), "project": str(project.root)})
         else:
-            console.write(f"Ready on {server.address}\n")
+            console.write(f"Ready on {server.shown}\n")
         reporter = Reporter(form=server.runtime.settings.server.log)
         async with asyncio.TaskGroup() as tasks:
             if self._warm:
                 tasks.create_task(server.warm())
             tasks.create_task(reporter.follow(server.runtime.workers.journal))
+            if server.worker is not None and server.worker.spec.crons:
+                from edgecli.workers.cron import run_crons
+
+                tasks.create_task(run_crons(server.worker))
 
 
 async def _serve(
@@ -197,12 +203,13 @@ async def _serve(
     from edgecli.workers.deployed.store import DeployedStore
 
     project, settings = runtime.project, runtime.settings.server
-    public = f"http://{_in_url('localhost' if host == '127.0.0.1' else host)}:{listener.getsockname()[1]}"
+    reached, port = "127.0.0.1" if host in ("0.0.0.0", "::") else host, listener.getsockname()[1]
+    public = f"http://{_in_url(reached)}:{port}"
+    shown = f"http://{_in_url('localhost' if host == '127.0.0.1' else host)}:{port}"
     # workerd serves the public socket itself; then this server listens on one of its own beside it.
     apart = spec is not None and spec.language == "javascript" and not companion.test_scheduled
     own = _bind("127.0.0.1", 0, exact=True) if apart else listener
-    reached = "127.0.0.1" if apart or host in ("0.0.0.0", "::") else host
-    address = f"{_in_url(reached)}:{own.getsockname()[1]}"
+    address = f"127.0.0.1:{own.getsockname()[1]}" if apart else f"{_in_url(reached)}:{port}"
     app = create_app(runtime, public_token=token, loopback=is_loopback(host))
     channel = Channel(create_channels(runtime))
     launcher = Launcher(runtime, channel, address, traces=companion.traces)
@@ -225,7 +232,7 @@ async def _serve(
     info = ServerInfo(f"http://{address}", os.getpid(), runtime.token, __version__, project.env, config, public)
     serving = asyncio.create_task(server.serve(sockets=[own]))
     started = asyncio.create_task(_start(worker))
-    running = Running(runtime, worker, started, public, lambda: setattr(server, "should_exit", True))
+    running = Running(runtime, worker, started, public, shown, lambda: setattr(server, "should_exit", True))
     beside = asyncio.create_task(companion.run(running))
     beside.add_done_callback(lambda task: None if task.cancelled() or not task.exception() else running.stop())
     try:

@@ -69,7 +69,8 @@ _CONTAINERFILE = """\
 #   podman run --rm -v {name}-data:/data {name} models pull
 {install}#   podman run -d --name {name} -p 127.0.0.1:8787:8787 -v {name}-data:/data -e EDGECLI_SERVER_TOKEN {name}
 #
-# It listens for others, so it wants a token: EDGECLI_SERVER_TOKEN. Models and state are in the volume /data.
+# The Worker's own routes are open to whoever reaches the port; the platform's API beside it wants the token. Models and
+# state are in the volume /data.
 # Secrets are not in the image; bring them along: -v ./.dev.vars:/app/.dev.vars:ro
 
 FROM docker.io/library/python:3.12-slim AS build

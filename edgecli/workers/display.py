@@ -109,7 +109,7 @@ def _style(event: Event, status: int) -> tuple[str, ...]:
 
 
 def detail(event: Event, paint: Painter, *, level: str = "debug") -> Iterator[str]:
-    """Yield the lines of its console, from a level on, and its exceptions, indented."""
+    """Yield the lines of its console that were kept, from a level on, and its exceptions, indented."""
     least = LEVELS.index(level)
     for entry in event.logs:
         if LEVELS.index(entry["level"]) < least:
@@ -117,8 +117,6 @@ def detail(event: Event, paint: Painter, *, level: str = "debug") -> Iterator[st
         style = (_OF_LEVEL[entry["level"]],) if entry["level"] in _OF_LEVEL else ()
         for line in paint.foreign(words(entry["message"])).split("\n"):
             yield f"  {paint(line, *style)}"
-    if event.left_out:
-        yield paint(f"  … {event.left_out} lines left out", "dim")
     for each in event.exceptions:
         text = each["stack"].rstrip() or f"{each['name']}: {each['message']}"
         for line in paint.foreign(text).split("\n"):
@@ -199,7 +197,7 @@ class Reporter:
         lines = [_record(event)] if self.form == "json" else list(self._lines(event))
         shown = lines[: self._budget]
         self._budget -= len(shown)
-        self._left_out += len(lines) - len(shown)
+        self._left_out += len(lines) - len(shown) + (event.left_out if self.form != "json" else 0)
         if shown:
             self._write("\n".join(shown) + "\n")
 
@@ -222,4 +220,6 @@ def _record(event: Event) -> str:
     if event.tokens is not None:
         record["tokens"] = list(event.tokens)
     record |= {"outcome": event.outcome, "logs": event.logs, "exceptions": event.exceptions}
+    if event.left_out:
+        record["left_out"] = event.left_out
     return json.dumps(record, ensure_ascii=False)

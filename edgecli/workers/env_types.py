@@ -74,17 +74,20 @@ def members(project: Project) -> list[Member]:
         value = project.raw.get(key)
         items = [] if value is None else [value] if kind.single else value
         found += [Member(item[kind.name_field], key) for item in items]
-    found += [Member(item["name"], "durable_objects") for item in _nested(project, "durable_objects", "bindings")]
-    found += [Member(item["binding"], "queues") for item in _nested(project, "queues", "producers")]
+    found += [Member(name, "durable_objects") for name in _names(project, "durable_objects", "bindings", "name")]
+    found += [Member(name, "queues") for name in _names(project, "queues", "producers", "binding")]
     variables: dict[str, Any] = project.raw.get("vars", {})
     secrets: list[str] = project.raw.get("secrets", {}).get("required") or sorted(project.secrets)
     found += [Member(name, "var", value) for name, value in variables.items() if name not in secrets]
     return found + [Member(name, "secret") for name in secrets]
 
 
-def _nested(project: Project, key: str, inner: str) -> list[dict[str, Any]]:
-    table = project.raw.get(key, {})
-    return table.get(inner, []) if isinstance(table, dict) else []
+def _names(project: Project, key: str, inner: str, field: str) -> list[str]:
+    """Return the names in a table of lists, which the configuration's own check leaves to wrangler."""
+    table = project.raw.get(key)
+    items = table.get(inner) if isinstance(table, dict) else None
+    names = [item.get(field) for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    return [name for name in names if isinstance(name, str)]
 
 
 def default_path(project: Project, language: Language) -> Path:

@@ -62,7 +62,6 @@ def test_what_it_says(table: list[Row]) -> None:
             "env.AI",
             "AI",
             [
-                "@edge/smollm2-135m-instruct, llama_cpp, not pulled",
                 "@edge/all-minilm-l6-v2, embedding, not pulled",
                 "@cf/meta/llama-3.1-8b-instruct",
                 "  → @edge/smollm2-135m-instruct, llama_cpp, not pulled",
@@ -81,7 +80,7 @@ def test_what_it_says(table: list[Row]) -> None:
 
 def test_what_is_missing_has_its_command(table: list[Row]) -> None:
     missing = [row.missing for row in table if row.missing]
-    assert "`edgecli models pull @edge/smollm2-135m-instruct @edge/all-minilm-l6-v2`" in missing[0]
+    assert "`edgecli models pull @edge/all-minilm-l6-v2 @edge/smollm2-135m-instruct`" in missing[0]
     assert "`edgecli vectorize create nothing --dimensions 384 --metric cosine`" in missing[1]
     assert "BROWSER" in missing[2]
 

@@ -58,7 +58,9 @@ def test_a_place_is_understood(given: str, expected: Repository | None) -> None:
     assert repository_of(given) == expected
 
 
-@pytest.mark.parametrize("given", ["ext::sh -c id", "-u://x", "gh:", "gh:ada", "javascript://x", "--upload-pack=x::y"])
+@pytest.mark.parametrize(
+    "given", ["ext::sh -c id", "-u://x", "gh:", "gh:ada", "javascript://x", "--upload-pack=x::y", "gh:a/b/../../c"]
+)
 def test_what_is_no_place_is_refused(tmp_path: Path, given: str) -> None:
     assert codes(given, tmp_path) == "bad_template_address"
 
@@ -73,6 +75,21 @@ def test_a_repository_is_cloned_and_copied_without_its_history(tmp_path: Path, r
     assert sorted(result.files) == ["src/worker.py", "wrangler.toml"]
     assert (result.path / "wrangler.toml").read_text().startswith('name = "app"')
     assert (result.path / "src" / "worker.py").read_text() == "PRICE = '$name'\n"
+
+
+def test_a_folder_of_a_repository_is_a_template(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "link").symlink_to("/etc")
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "-m", "link")
+    # As if the user had said where GitHub's repositories are.
+    (tmp_path / "gitconfig").write_text(f'[url "file://{repository}"]\n\tinsteadOf = https://github.com/ada/shop.git\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    with opened("gh:ada/shop/src#main", tmp_path) as found:
+        assert (found.name, list(found.sources)) == ("src", ["worker.py"])
+    assert codes("gh:ada/shop/none", tmp_path) == "no_such_template"
+    assert codes("gh:ada/shop/link", tmp_path) == "unsafe_template"
 
 
 def test_a_branch_is_chosen(tmp_path: Path, repository: Path) -> None:

@@ -19,6 +19,8 @@ from edgecli.runtime import Runtime
 from edgecli.server.api import create_app
 from edgecli.server.front import Front
 from edgecli.workers.channel import BINDING_HEADER, TOKEN_HEADER, Channel
+from edgecli.workers.deployed.service import DeployedWorkers
+from edgecli.workers.deployed.store import DeployedStore
 from edgecli.workers.journal import Event
 from edgecli.workers.spec import Binding, WorkerSpec
 from edgecli.workers.worker import Worker
@@ -38,7 +40,8 @@ class Stage:
         self.spec = WorkerSpec("trial", root, root / "worker.py", (Binding("VECTORS", "vectorize", "docs"),))
         worker = Worker(self.spec, self.machine.launch, self.runtime.workers.journal)
         self.worker = self.runtime.workers.own = worker if with_worker else None
-        self.front = Front(create_app(self.runtime), self.channel, self.worker, test_scheduled=test_scheduled)
+        deployed = DeployedWorkers(DeployedStore(root / "deployed"), self._no_other)
+        self.front = Front(create_app(self.runtime), self.channel, self.worker, deployed, test_scheduled=test_scheduled)
         self.client = TestClient(self, base_url="http://localhost")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,6 +51,10 @@ class Stage:
         if self.worker is not None and not self.machine.made:
             await self.worker.start()
         await self.front(scope, receive, send)
+
+    @staticmethod
+    def _no_other(spec: WorkerSpec) -> Worker:
+        raise AssertionError("nothing is deployed here")
 
     @property
     def own(self) -> dict[str, str]:
@@ -92,7 +99,7 @@ def test_the_platforms_paths_beside_it(stage: Stage) -> None:
     assert stage.client.get("/edge/healthz").text == "ok\n"
     assert stage.client.get("/edge/status").status_code == 401
     assert stage.client.get("/edge/metrics", headers=stage.own).status_code == 200
-    assert stage.client.get("/_workers/nobody/").json()["errors"][0]["code"] == 7000
+    assert stage.client.get("/_workers/nobody/").status_code == 404
 
 
 def test_without_a_worker_the_server_is_what_it_was(bare: Stage) -> None:
@@ -111,7 +118,7 @@ def test_the_worker_is_open_as_in_the_cloud(stage: Stage) -> None:
 
 @pytest.mark.parametrize("headers", [{"origin": "https://page.example"}, {"origin": "null"}, {"host": "evil.example"}])
 def test_pages_of_others_do_not_reach_the_platform(stage: Stage, headers: dict[str, str]) -> None:
-    for path in (INDEXES, "/edge/healthz", "/edge/status", "/_workers/x/"):
+    for path in (INDEXES, "/edge/healthz", "/edge/status"):
         answer = stage.client.post(path, headers=headers | {"content-type": "text/plain"}, content=b"{}")
         assert answer.status_code == 403
         assert not [name for name in answer.headers if name.startswith("access-control")]

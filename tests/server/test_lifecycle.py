@@ -97,7 +97,8 @@ def test_another_port_than_the_usual_one_is_said(
         port = taken.getsockname()[1]
         monkeypatch.setenv("EDGECLI_SERVER_PORT", str(port))
         project = load_project(cwd=other_project)
-        process.run_server(project, host=None, port=None, token=None, warm=False, verbose=False, json=False)
+        companion = process.Plain(warm=False, json=False)
+        process.run_server(project, host=None, port=None, token=None, verbose=False, companion=companion)
     assert f"Port {port} is in use by another program, so this server takes " in capsys.readouterr().err
 
 

@@ -9,7 +9,7 @@ import httpx
 from starlette.responses import PlainTextResponse
 
 from edgecli.server.listening import Server
-from edgecli.server.standby import Standby
+from edgecli.server.standby import LINGER, Standby
 
 
 def test_nobody_is_refused_while_one_takes_over_from_the_other() -> None:
@@ -31,6 +31,7 @@ def test_nobody_is_refused_while_one_takes_over_from_the_other() -> None:
                 await asyncio.sleep(0.01)
 
         clients = asyncio.gather(*(ask() for _ in range(3)))
+        ending: list[tuple[Server, asyncio.Task[None]]] = []
         standby.wanted(True)
         await until("standby")
         for _ in range(2):
@@ -41,12 +42,36 @@ def test_nobody_is_refused_while_one_takes_over_from_the_other() -> None:
             standby.wanted(False)
             await until("worker")
             standby.wanted(True)
-            other.should_exit = True
-            await serving
+            for each in other.servers:
+                each.close()
             await until("standby")
+            ending.append((other, serving))
         asking = False
         await clients
+        for other, serving in ending:
+            other.should_exit = True
+            await serving
         await standby.close()
         assert listener.fileno() == -1
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+def test_a_connection_whose_request_comes_late_is_answered() -> None:
+    async def story() -> None:
+        listener = socket.create_server(("127.0.0.1", 0))
+        standby = Standby(listener, PlainTextResponse("standby"))
+        standby.wanted(True)
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(b"GET / HTTP/1.1\r\n")
+        await asyncio.sleep(0.2)
+        standby.wanted(False)
+        await asyncio.sleep(0.3)
+        writer.write(b"host: localhost\r\nconnection: close\r\n\r\n")
+        assert (await reader.read()).endswith(b"standby")
+        writer.close()
+        began = asyncio.get_running_loop().time()
+        await standby.close()
+        assert asyncio.get_running_loop().time() - began < LINGER, "the end waits for nobody"
 
     asyncio.run(asyncio.wait_for(story(), 60))

@@ -164,6 +164,15 @@ def test_json_lists_the_members(project: Path, capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize(
+    "line",
+    ["durable_objects = {bindings = [{}]}", 'queues = {producers = [{queue = "q"}, 5]}', 'queues = {producers = "x"}'],
+)
+def test_what_only_wrangler_checks_is_left_out(project: Path, line: str) -> None:
+    (project / "wrangler.toml").write_text(f'name = "x"\n{line}\n')
+    assert run(app, ["types", "x.d.ts"]) == 0
+
+
+@pytest.mark.parametrize(
     ("arguments", "code"), [(["x.txt"], 2), (["--env-interface", "a b"], 2), (["none/env_types.py"], 1)]
 )
 def test_wrong_calls_are_refused(project: Path, arguments: list[str], code: int) -> None:

@@ -20,6 +20,8 @@ _log = logging.getLogger("edgecli.workers")
 _JSON_READ = 1_000_000
 """Bytes of an answer that are searched for the tokens it cost."""
 _DROPPED = {"content-encoding", "content-length", "transfer-encoding", "connection", "keep-alive"}
+_NOT_FORWARDED = {"host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade"}
+"""Headers of the request that the Worker got, where it hands all of them on."""
 GATEWAY = "gateway.ai.cloudflare.com"
 
 
@@ -156,7 +158,7 @@ class Outbound:
             return
         url = urlsplit(head["url"])
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        headers = [("host", GATEWAY), *head["headers"]]
+        headers = [("host", GATEWAY), *_forwarded(head)]
         await ask_app(self._gateway, scope_of(head["method"], target, headers, scheme=url.scheme), exchange)
 
     async def _by_network(self, exchange: Exchange) -> None:
@@ -168,8 +170,8 @@ class Outbound:
             request = client.build_request(
                 head["method"],
                 head["url"],
-                headers=[tuple(each) for each in head["headers"]],
-                content=_uploaded(exchange) if head["body"] else None,
+                headers=_forwarded(head),
+                content=await _uploaded(exchange) if head["body"] else None,
             )
             response = await client.send(request, stream=True, follow_redirects=head["redirect"] == "follow")
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
@@ -195,6 +197,10 @@ class Outbound:
             await self._client.aclose()
 
 
-async def _uploaded(exchange: Exchange) -> AsyncIterator[bytes]:
-    async for piece in exchange.body:
-        yield piece
+def _forwarded(head: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in head["headers"] if name not in _NOT_FORWARDED]
+
+
+async def _uploaded(exchange: Exchange) -> bytes | AsyncIterator[bytes]:
+    """Return a body whole where it is there, so that its length is sent."""
+    return await exchange.body.read_all() if exchange.body.complete else aiter(exchange.body)

@@ -57,11 +57,13 @@ class Worker:
                 pass
 
     def _load(self, spec: dict[str, Any]) -> Message:
-        os.chdir(spec["root"])
+        self.link.send(["loading"])
+        self.link.flush()
         sys.dont_write_bytecode = True
-        PROCESS.env = Env(spec["bindings"], spec["values"])
         code = Code(spec["main"], spec["root"])
         try:
+            os.chdir(spec["root"])
+            PROCESS.env = Env(spec["bindings"], spec["values"])
             code.load()
         except BaseException as error:
             return ["broken", code.describe(error, "worker_start")]

@@ -23,6 +23,8 @@ from edgecli.workers.python.spawn import Child
 from edgecli.workers.spec import WorkerSpec
 
 _MIB = 1024 * 1024
+_START = 60.0
+"""Seconds in which a process must be there, before it imports anything of the user's."""
 _TICK = 0.1
 """Seconds between looks at a process's memory."""
 _GATHERED = 0.05
@@ -98,6 +100,7 @@ class PythonProcess:
                 hint="Set `main` in wrangler.toml to the file that holds its handlers.",
             )
         self._child = child = await self._take()
+        self._loading: asyncio.Future[None] = child.loop.create_future()
         self._ready: asyncio.Future[Frame] = child.loop.create_future()
         self._fate: asyncio.Future[WorkerError | None] = child.loop.create_future()
         child.owner = self
@@ -105,7 +108,8 @@ class PythonProcess:
         self._tasks.append(asyncio.create_task(self._until_it_ends(child)))
         limit = self._settings.stall_timeout
         try:
-            await asyncio.wait([self._ready, self._fate], timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            await _first(self._loading, self._fate, seconds=_START)
+            await _first(self._ready, self._fate, seconds=limit)
             if self._fate.done():
                 raise self._start_error(child)
             if not self._ready.done():
@@ -275,12 +279,15 @@ class PythonProcess:
 
     async def _why_it_ended(self) -> WorkerError:
         error = await asyncio.shield(self._fate) if self._child else None
-        return error or WorkerError("The Worker was stopped.", code="worker_stopped", status=503)
+        if error is None:
+            return WorkerError("The Worker was stopped.", code="worker_stopped", status=503)
+        return error.with_traceback(None)  # raised for each request, and grows by none
 
     async def _until_it_ends(self, child: Child) -> None:
         code = await asyncio.shield(child.exit)
         error = self._verdict
         if error is None and not self._stopping:
+            await asyncio.sleep(_GATHERED)  # its last words are on their way
             error = WorkerError(
                 f"The Worker's process {child.pid} ended: {_ending(code)}.",
                 code="worker_died",
@@ -363,6 +370,8 @@ class PythonProcess:
             case ["left", number, count]:
                 if event := self._events.get(number):
                     event.left_out += count
+            case ["loading"] if not self._loading.done():
+                self._loading.set_result(None)
             case ["ready" | "broken", *_] if not self._ready.done():
                 self._ready.set_result(message)
             case _:
@@ -379,6 +388,10 @@ class PythonProcess:
         event, self._loose = self._loose, None
         if event is not None:
             self._journal.add(event)
+
+
+async def _first(*futures: asyncio.Future[Any], seconds: float) -> None:
+    await asyncio.wait(futures, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def _attend(exchange: Exchange, receive: Receive, rest: bytes, last: bool) -> None:
@@ -409,10 +422,15 @@ def _head(scope: Scope) -> dict[str, Any]:
         elif name in ("content-length", "transfer-encoding"):
             body = value
     raw = scope.get("raw_path")
-    path = raw.decode("latin-1") if raw else quote(scope["path"])
-    query = scope["query_string"]
-    url = f"{scope['scheme']}://{host or 'localhost'}{path}" + (f"?{query.decode('latin-1')}" if query else "")
+    path = _sent(raw) if raw else quote(scope["path"])
+    query = f"?{_sent(scope['query_string'])}" if scope["query_string"] else ""
+    url = f"{scope['scheme']}://{host or 'localhost'}{path}{query}"
     return {"do": "fetch", "method": scope["method"], "url": url, "headers": headers, "body": body not in ("", "0")}
+
+
+def _sent(raw: bytes) -> str:
+    """Return a part of a URL as it was sent; bytes that should have been escaped are."""
+    return raw.decode() if raw.isascii() else quote(raw, safe="%/?:@!$&'()*+,;=-._~")
 
 
 def _encoded(value: str) -> bytes:

@@ -15,10 +15,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 import struct
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -226,8 +227,7 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -251,7 +251,10 @@ class Link(asyncio.Protocol):
 
     def send(self, message: Message, raw: bytes = b"") -> None:
         """Send a message at the end of this step of the loop, with all others of it."""
-        body = orjson.dumps(message)
+        try:
+            body = orjson.dumps(message)
+        except TypeError:  # half of a surrogate pair, as in names of files
+            body = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace")
         if not self._waiting:
             self.loop.call_soon(self.flush)
         self._waiting.append(HEAD.pack(len(body), len(raw)))
@@ -269,7 +272,7 @@ class Link(asyncio.Protocol):
     def open(self, head: dict[str, Any], data: bytes = b"", *, last: bool) -> Exchange:
         """Ask: await `answer` for the answer's head, then read `body`. Raises the link's end."""
         if self.gone is not None:
-            raise self.gone
+            raise LinkClosedError(str(self.gone))
         number = next(self._numbers)
         exchange = self.opened[number] = Exchange(self, number, head, opened=True)
         exchange.out.spend(len(data))
@@ -297,6 +300,8 @@ class Link(asyncio.Protocol):
                 exchange = self.served[number] = Exchange(self, number, head, opened=False)
                 exchange.body.feed(raw, last)
                 exchange.task = self.loop.create_task(self._answer(exchange))
+                # Not in the task: one that is cancelled before its first step never runs.
+                exchange.task.add_done_callback(lambda _: self.served.pop(number, None))
             case ["head", number, head, last] if exchange := self.opened.get(number):
                 exchange.body.feed(raw, last)
                 if exchange.answer is not None and not exchange.answer.done():
@@ -331,8 +336,5 @@ class Link(asyncio.Protocol):
             exchange.task.cancel()
 
     async def _answer(self, exchange: Exchange) -> None:
-        try:
-            with contextlib.suppress(LinkClosedError):
-                await self._serve(exchange)
-        finally:
-            self.served.pop(exchange.number, None)
+        with contextlib.suppress(LinkClosedError):
+            await self._serve(exchange)

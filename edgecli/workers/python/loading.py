@@ -95,7 +95,7 @@ class Code:
         trace = traceback.TracebackException.from_exception(error)
         _leave_out_ours(trace, set())
         name = type(error).__name__
-        info: Info = {"code": code, "name": name, "message": str(error), "stack": "".join(trace.format())}
+        info: Info = {"code": code, "name": name, "message": _text(error), "stack": "".join(trace.format())}
         place: Any = (None, None, None)
         if isinstance(error, BadResponseError):
             info |= {"code": "worker_bad_response", "hint": "Return a Response: Response(text), Response.json(data)."}
@@ -151,11 +151,21 @@ def _of_module(function: Callable[..., Any], arity: int) -> Callable[[Any, Runni
     return lambda argument, running: function(*(argument, PROCESS.env, running)[:arity])
 
 
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "<its str() failed>"
+
+
 def _what(result: Any) -> str:
     if result is None:
         return "`fetch` returned None: it has no `return`, or a branch without one."
-    shown = repr(result)
-    return f"`fetch` returned {type(result).__name__}, not a Response: {shown[:200]}"
+    try:
+        shown = repr(result)[:200]
+    except Exception:
+        shown = "<its repr() failed>"
+    return f"`fetch` returned {type(result).__name__}, not a Response: {shown}"
 
 
 def _leave_out_ours(trace: traceback.TracebackException, seen: set[int]) -> None:

@@ -78,6 +78,11 @@ class _Lines(io.TextIOBase):
     def fileno(self) -> int:
         return self._descriptor
 
+    @property
+    def buffer(self) -> Any:
+        """The stream of bytes beneath, whose lines belong to no request."""
+        return getattr(sys.__stdout__ if self._descriptor == 1 else sys.__stderr__, "buffer", None)
+
     def write(self, text: str, /) -> int:
         key = RUNNING.get()
         whole = self._parts.pop(key, "") + text if self._parts else text
@@ -122,7 +127,20 @@ def capture() -> None:
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
+    logging.basicConfig = _basic_config(logging.basicConfig)
     warnings.showwarning = _warn  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _basic_config(original: Any) -> Any:
+    """Let `logging.basicConfig(level=…)` do what it does in a fresh process, where the root has no handler yet."""
+
+    def basic_config(**options: Any) -> None:
+        if options.get("level") is not None:
+            logging.getLogger().setLevel(options["level"])
+        if options.get("force") or options.get("filename") or options.get("handlers"):
+            original(**options)
+
+    return basic_config
 
 
 def _warn(message: Any, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any) -> None:

@@ -145,6 +145,8 @@ def _of_output(spec: WorkerSpec, folder: Path, warnings: str) -> Bundle:
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     output: dict[str, Any] = next(each for each in meta["outputs"].values() if each.get("entryPoint"))
     modules = [Module("worker.js", "esModule", folder / "worker.js")]
+    if any(each.get("external") and each["kind"] == "require-call" for each in output["imports"]):
+        _give_require(folder / "worker.js")
     for imported in output["imports"]:
         if imported.get("external"):
             continue
@@ -163,6 +165,14 @@ def _of_output(spec: WorkerSpec, folder: Path, warnings: str) -> Bundle:
         is_script=is_script,
         warnings=(warnings,) if warnings else (),
     )
+
+
+def _give_require(bundle: Path) -> None:
+    """Let CommonJS packages `require` Node's modules; the first line stays the first, for the source map."""
+    banner = (
+        'import { createRequire as __edgecli_require } from "node:module"; const require = __edgecli_require("/"); '
+    )
+    bundle.write_text(banner + bundle.read_text(encoding="utf-8"), encoding="utf-8")
 
 
 def _of_upload(spec: WorkerSpec) -> Bundle:

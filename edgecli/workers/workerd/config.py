@@ -47,6 +47,7 @@ _UNSUPPORTED = {
     "worker_loaders": "Worker loaders",
     "workflows": "Workflows",
 }
+_NO_FILES = "edgecli serves no static files: `[{}]` is left out, and all requests go to the Worker's code."
 _SUPPORTED = "AI, Vectorize, KV, R2, D1, Browser Run, vars and secrets"
 
 
@@ -66,6 +67,8 @@ class Surroundings:
     refused: str
     """Why the network is closed; empty where it is open."""
     traces: bool
+    public: bool
+    """Whether there is a public socket."""
 
 
 def unsupported(spec: WorkerSpec) -> WorkerError | None:
@@ -117,6 +120,7 @@ def write_config(folder: Path, spec: WorkerSpec, bundle: Bundle, around: Surroun
     if problem := unsupported(spec):
         raise problem
     date, warnings = _date(spec, around.newest_date)
+    warnings += [_NO_FILES.format(key) for key in ("assets", "site") if key in spec.raw]
     modules = [{"name": each.name, each.kind: Embed(str(each.path))} for each in bundle.modules]
     bindings = [
         *({"name": name, "text": value} for name, value in spec.secrets.items()),
@@ -153,8 +157,8 @@ def write_config(folder: Path, spec: WorkerSpec, bundle: Bundle, around: Surroun
             *(service for each in spec.bindings for service in _services(each, around)),
         ],
         "sockets": [
-            {"name": PUBLIC_SOCKET, "address": "127.0.0.1:0", "http": {}, "service": "worker"},
             {"name": INNER_SOCKET, "address": f"unix:{folder / INNER_PATH}", "http": {}, "service": entrypoint},
+            *([{"name": PUBLIC_SOCKET, "http": {}, "service": "worker"}] if around.public else []),
         ],
         "logging": {"structuredLogging": True},
     }

@@ -45,17 +45,19 @@ for (const level of ["debug", "log", "info", "warn", "error"]) {
 // One line for all requests of 50 ms: to write one for each would cost a tenth of it.
 let ended = [];
 let since = 0;
-async function flush() {
-  await scheduler.wait(50);
+let draining = false; // workerd is about to end, and will not wait for the line
+function flush() {
   if (ended.length) tell(ended);
   ended = [];
 }
 function end(request, status, ctx, failure) {
   const now = Date.now();
   ended.push([request.id, request.method, request.url, status, request.at, now - request.at, request.lines, failure]);
-  if (ended.length === 1 || now - since > 1000) {
+  if (draining) {
+    flush();
+  } else if (ended.length === 1 || now - since > 1000) {
     since = now;
-    ctx.waitUntil(flush());
+    ctx.waitUntil(scheduler.wait(50).then(flush));
   }
 }
 
@@ -182,8 +184,12 @@ async function scheduled(request, env, ctx) {
 export const edgecliInner = {
   fetch(request, env, ctx) {
     const what = request.headers.get("x-edgecli-do");
-    if (what === "ping") return new Response(null, { status: 204 });
     if (what === "scheduled") return scheduled(request, env, ctx);
+    if (what === "drain") {
+      draining = true;
+      flush();
+    }
+    if (what) return new Response(null, { status: 204 });
     const call = () => {
       if (isClass) return new main(ctx, env).fetch(request);
       return main?.fetch ? main.fetch(request, env, ctx) : noFetch();

@@ -18,7 +18,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from edgecli.config.settings import WorkersSettings
-from edgecli.workers.journal import Event, Journal, Outcome
+from edgecli.workers.journal import Event, Journal, Level, Outcome
 from edgecli.workers.process import WorkerError
 from edgecli.workers.spec import WorkerSpec
 from edgecli.workers.workerd import config, install
@@ -28,12 +28,14 @@ from edgecli.workers.workerd.leash import Leash
 from edgecli.workers.workerd.output import Output
 from edgecli.workers.workerd.proxy import CRON_HEADER, Proxy
 from edgecli.workers.workerd.sourcemap import map_trace
+from edgecli.workers.workerd.watch import watch
 
 START_SECONDS = 30.0
 """What workerd is given to read its configuration and run the modules' own code."""
-PING_SECONDS = 2.0
+DRAIN_SECONDS = 0.5
+"""What a Worker that is to end is given to write down the requests that have ended."""
 T = TypeVar("T")
-_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+_OUTCOMES: dict[str, Outcome] = {"worker_stalled": "exceededCpu", "worker_memory": "exceededMemory"}
 
 
 class WorkerdProcess:
@@ -73,7 +75,7 @@ class WorkerdProcess:
         self._proxy: Proxy | None = None
         self._desk: Desk | None = None
         self._reading: list[asyncio.Task[None]] = []
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
         self._waiting: asyncio.Task[WorkerError | None] | None = None
         self._stopping = False
         self._verdict: WorkerError | None = None
@@ -107,6 +109,9 @@ class WorkerdProcess:
         self._stopping = True
         process = self._process
         if process is not None and process.returncode is None:
+            if self._proxy is not None:
+                with contextlib.suppress(httpx2.TransportError):
+                    await self._proxy.do("drain", timeout=min(grace, DRAIN_SECONDS))
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
             with contextlib.suppress(TimeoutError):
@@ -121,6 +126,7 @@ class WorkerdProcess:
         return await asyncio.shield(_running(self._waiting))
 
     async def _start(self) -> None:
+        await self._say_if_npm_is_asked()
         workerd, esbuild = await asyncio.to_thread(self._programs)
         self._folder = Path(tempfile.mkdtemp(prefix="edgecli-"))
         bundle = await make_bundle(self._spec, esbuild, self._folder, development=self._traces)
@@ -134,19 +140,29 @@ class WorkerdProcess:
             request_timeout=self._settings.request_timeout,
             refused=self._refusal(),
             traces=self._traces,
+            public=self._listener is not None,
         )
         warnings = config.write_config(self._folder, self._spec, bundle, around)
         for warning in (*bundle.warnings, *warnings):
-            event = Event(self._spec.name)
-            event.log("warn", warning)
-            self._journal.add(event)
+            self._say("warn", warning)
         if self._traces:
             self._desk = await Desk.open(self._folder / config.DESK_PATH, self._spec.root, bundle.maps)
         await self._spawn(workerd.path, bundle)
         (self._folder / config.CONFIG_FILE).unlink()  # it holds the secrets
         self._proxy = Proxy(self._folder / config.INNER_PATH)
         self._waiting = asyncio.create_task(self._wait())
-        self._watching = asyncio.create_task(self._watch())
+        self._watching = [asyncio.create_task(self._watch()), asyncio.create_task(self._output.keep_up())]
+
+    def _say(self, level: Level, message: str) -> None:
+        event = Event(self._spec.name)
+        event.log(level, message)
+        self._journal.add(event)
+
+    async def _say_if_npm_is_asked(self) -> None:
+        names = ("workerd",) if self._spec.bundled else tuple(install.VERSIONS)
+        for name in names if not self._offline else ():
+            if await asyncio.to_thread(install.find, name, self._spec.root) is None:
+                self._say("info", f"`{name}` is not on this machine: npm fetches it now, once.")
 
     def _programs(self) -> tuple[install.Program, Path | None]:
         root = self._spec.root
@@ -171,17 +187,12 @@ class WorkerdProcess:
             _accept_with_request(self._listener)
             descriptors.append(self._listener.fileno())
             public = [f"--socket-fd={config.PUBLIC_SOCKET}={self._listener.fileno()}"]
-        command = [
-            str(workerd),
-            "serve",
-            str(self._folder / config.CONFIG_FILE),
-            f"--control-fd={told}",
-            "--verbose",
-            "-I/",
-        ]
+        # `-I/` lets the configuration name files by absolute paths; only the verbose hear of uncaught exceptions.
+        options = [f"--control-fd={told}", "--verbose", "-I/", *public]
+        command = [str(workerd), "serve", str(self._folder / config.CONFIG_FILE), *options]
         self._leash = Leash()
         try:
-            process = await self._leash.spawn([*command, *public], descriptors=descriptors)
+            process = await self._leash.spawn(command, descriptors=descriptors)
         finally:
             os.close(told)
         self._process, self.pid = process, process.pid
@@ -193,7 +204,7 @@ class WorkerdProcess:
         )
         try:
             async with asyncio.timeout(START_SECONDS):
-                for _ in range(2):
+                for _ in (config.INNER_SOCKET, *public):
                     if not await reader.readline():
                         raise await self._start_error(bundle)
         except TimeoutError:
@@ -215,7 +226,10 @@ class WorkerdProcess:
         trace, place = map_trace(text, bundle.maps)
         first = trace.strip().splitlines()[0]
         where = f"{place.file}:{place.line}:{place.column}: " if place else ""
-        return WorkerError(f"{where}{first}", code="worker_start", place=place, trace=trace)
+        hint = None
+        if 'No such module "node:' in first:
+            hint = 'Set `compatibility_flags = ["nodejs_compat"]` and a `compatibility_date` of 2024-09-23 or later.'
+        return WorkerError(f"{where}{first}", hint=hint, code="worker_start", place=place, trace=trace)
 
     async def _wait(self) -> WorkerError | None:
         process = _running(self._process)
@@ -231,9 +245,7 @@ class WorkerdProcess:
                 hint="\n".join(list(self._output.last)[-3:]) or None,
                 code="worker_died",
             )
-        outcome: Outcome = {"worker_stalled": "exceededCpu", "worker_memory": "exceededMemory"}.get(  # pyright: ignore[reportAssignmentType]
-            self._verdict.code, "unknown"
-        )
+        outcome = _OUTCOMES.get(self._verdict.code, "unknown")
         self._output.close(outcome)
         event = Event(self._spec.name)
         event.failed("WorkerError", self._verdict.message, outcome=outcome)
@@ -242,37 +254,17 @@ class WorkerdProcess:
         return self._verdict
 
     async def _watch(self) -> None:
-        """End a process whose event loop stands still, or that takes more memory than it may."""
-        process, proxy = _running(self._process), _running(self._proxy)
-        while process.returncode is None:
-            await asyncio.sleep(min(PING_SECONDS, self._settings.stall_timeout / 2))
-            if (used := _memory(process.pid)) > self._settings.memory << 20:
-                self._verdict = WorkerError(
-                    f"The Worker used {used >> 20} MiB of memory and was ended.",
-                    hint=f"`edgecli.workers.memory` allows {self._settings.memory} MiB.",
-                    code="worker_memory",
-                )
-            else:
-                try:
-                    await proxy.do("ping", timeout=self._settings.stall_timeout)
-                    continue
-                except httpx2.TimeoutException:
-                    self._verdict = WorkerError(
-                        f"The Worker computed for {self._settings.stall_timeout:g} s without a pause and was ended: "
-                        "an endless loop?",
-                        hint="`edgecli.workers.stall_timeout` sets how long it may.",
-                        code="worker_stalled",
-                    )
-                except httpx2.TransportError:
-                    continue
+        process = _running(self._process)
+        verdict = await watch(process, _running(self._proxy), self._settings)
+        if verdict is not None:
+            self._verdict = verdict
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            return
 
     async def _abandon(self) -> None:
         """End the process at once, and remove what was made for it."""
-        if self._watching is not None:
-            self._watching.cancel()
+        for task in self._watching:
+            task.cancel()
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
@@ -300,11 +292,3 @@ def _running(part: T | None) -> T:
     if part is None:
         raise WorkerError("The Worker does not run.", code="worker_unreachable", status=502)
     return part
-
-
-def _memory(pid: int) -> int:
-    """Return the bytes of memory that a process holds; 0 where the system does not say."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
-    except (OSError, ValueError, IndexError):
-        return 0

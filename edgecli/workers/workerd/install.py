@@ -28,8 +28,8 @@ ProgramName = Literal["workerd", "esbuild"]
 
 VERSIONS: dict[ProgramName, str] = {"workerd": "1.20261117.1", "esbuild": "0.28.2"}
 """What is installed: the versions that the tests run with."""
-OLDEST_WORKERD = "2025-04-08"
-"""Older ones do not know the modules that Workers' bindings are made of."""
+OLDEST_WORKERD = "2026-11-17"
+"""What the tests run with; those before 2025-10 do not understand the configuration at all."""
 NPM_SECONDS = 900.0
 """What npm is given to fetch one package of up to 50 MB."""
 _PYTHON_RUNS = "Python Workers run without it."

@@ -12,16 +12,18 @@ from typing import Any, cast, get_args
 
 import orjson
 
-from edgecli.workers.journal import Event, Journal, Level, Outcome
+from edgecli.workers.journal import LINES_KEPT, Event, Journal, Level, Outcome
 from edgecli.workers.workerd.sourcemap import SourceMap, map_trace
 
 LONGEST = 1 << 20
 """Bytes of a line; the rest of a longer one is dropped."""
 REQUESTS_OPEN = 1_000
 """Requests that have said something and not ended, before the oldest is given up."""
-LINES_A_SECOND = 1_000
+LINES_A_SECOND = 200
 """Lines that belong to no request; more are only counted."""
 LAST_LINES = 50
+PATIENCE_SECONDS = 2.0
+"""How long the lines of a request wait for its end. What it says later is an event of its own, without an answer."""
 _UNCAUGHT = re.compile(r"uncaught exception; source = (?P<source>.*?); stack = (?P<stack>.*)", re.DOTALL)
 _SCRIPT_SAID = "console.log(); message() = "
 """What older compatibility dates make of a service worker's console, whatever the level."""
@@ -59,6 +61,18 @@ class Output:
             await asyncio.sleep(0)
         if rest:
             self._line(rest)
+
+    async def keep_up(self) -> None:
+        """Write down, again and again, what requests have said that do not end soon. Runs until it is cancelled."""
+        while True:
+            await asyncio.sleep(PATIENCE_SECONDS / 2)
+            now = time.time() * 1000
+            while self._open:
+                number, event = next(iter(self._open.items()))
+                if now - event.timestamp < PATIENCE_SECONDS * 1000:
+                    break
+                del self._open[number]
+                self._journal.add(event)
 
     def close(self, outcome: Outcome) -> None:
         """Write down the requests that have said something and will not end any more."""
@@ -104,7 +118,7 @@ class Output:
             if cron:
                 event.event = {"cron": cron[0], "scheduledTime": started}
             event.timestamp, event.milliseconds = started, took
-            event.left_out += max(0, lines - len(event.logs))
+            event.left_out = max(0, lines - LINES_KEPT)
             if failure:
                 self._failed(event, failure["name"], failure["message"], failure["stack"])
             self._journal.add(event)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import httpx2
 from starlette.types import Receive, Scope, Send
@@ -32,7 +33,7 @@ class Proxy:
         await self._client.aclose()
 
     async def do(self, what: str, *, timeout: float | None, headers: dict[str, str] | None = None) -> httpx2.Response:
-        """Have edgecli's own module `ping` or run `scheduled`. Raises httpx2's errors; `timeout` is in seconds."""
+        """Have edgecli's own module `ping`, `drain` or run `scheduled`. Raises httpx2's errors; `timeout`: seconds."""
         return await self._client.get("http://worker/", headers={DO_HEADER: what, **(headers or {})}, timeout=timeout)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,12 +45,11 @@ class Proxy:
         upload = _Upload(receive)
         headers = [(name, value) for name, value in scope["headers"] if name not in _HOP_BY_HOP | _OURS]
         host = next((value.decode("latin-1") for name, value in headers if name == b"host"), "worker")
-        path = scope.get("raw_path") or scope["path"].encode()
         query = b"?" + scope["query_string"] if scope.get("query_string") else b""
         has_body = any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
         request = httpx2.Request(
             scope["method"],
-            httpx2.URL(f"http://{host}", raw_path=path + query),
+            httpx2.URL(f"http://{host}", raw_path=_raw_path(scope) + query),
             headers=headers,
             content=upload.chunks() if has_body else None,
         )
@@ -85,6 +85,12 @@ class Proxy:
             await send({"type": "http.response.body", "body": b""})
         finally:
             await response.aclose()
+
+
+def _raw_path(scope: Scope) -> bytes:
+    """Return the path as it was sent, unless whoever mounted the Worker has changed it."""
+    raw: bytes = scope.get("raw_path") or b""
+    return raw if unquote(raw.decode("latin-1")) == scope["path"] else quote(scope["path"]).encode()
 
 
 class _Upload:

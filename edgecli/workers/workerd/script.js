@@ -1,7 +1,7 @@
 addEventListener("fetch", (event) => {
   const url = event.request.url, path = url.indexOf("/", 8);
   const isPlatform = ["/client/v4/", "/edge/", "/_workers/"].some((each) => url.startsWith(each, path));
-  const isPing = event.request.headers.get("x-edgecli-do") === "ping";
+  const isPing = event.request.headers.has("x-edgecli-do");
   if (!isPlatform && !isPing) return;
   event.stopImmediatePropagation();
   event.respondWith(isPing ? new Response(null, { status: 204 }) : __edgecli_platform.fetch(event.request));

@@ -35,10 +35,10 @@ async def _no_channel(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class Loop:
-    """An event loop in a thread."""
+    """An event loop in a thread: of the kind that the server has."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop = (uvicorn.Config(_no_channel).get_loop_factory() or asyncio.new_event_loop)()
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
 
     def begin(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:

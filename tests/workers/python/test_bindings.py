@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from edgecli.config.project import load_project
+from edgecli.runtime import Runtime
+from edgecli.server.channels import create_channels
 from edgecli.workers.spec import Binding
 from tests.workers.python.channel_app import MODEL, ChannelApp
-from tests.workers.python.conftest import Start, Started, default
+from tests.workers.python.conftest import Loop, Start, Started, default
 
 BINDINGS = (
     Binding("AI", "ai"),
@@ -21,9 +26,20 @@ BINDINGS = (
 
 
 @pytest.fixture
-def channel() -> ASGIApp:
-    """The app that answers the bindings."""
-    return ChannelApp()
+def channel(tmp_path: Path, loop: Loop) -> Iterator[ASGIApp]:
+    """The server's own stores, and an app that stands for models and indexes."""
+    root = tmp_path / "state"
+    root.mkdir()
+    (root / "wrangler.toml").write_text('name = "test"\n', encoding="utf-8")
+    runtime = Runtime(load_project(cwd=root))
+    real, other = create_channels(runtime), ChannelApp()
+
+    async def channel(scope: Scope, receive: Receive, send: Send) -> None:
+        app = real if scope["path"].split("/")[1] in ("kv", "r2", "d1") else other
+        await app(scope, receive, send)
+
+    yield channel
+    loop.run(runtime.close())
 
 
 Do = Any
@@ -222,13 +238,13 @@ await env.BUCKET.put("large", Response(pieces()).body)
 large = await env.BUCKET.get("large")
 listed = await env.BUCKET.list({"limit": 1, "include": ["customMetadata"]})
 r = {
-    "put": [put.key, put["size"], put.etag, put.httpEtag, put.uploaded.year, put.customMetadata.by],
+    "put": [put.key, put["size"], put.etag, put.httpEtag, put.uploaded.year >= 2023, put.customMetadata.by],
     "text": await got.text(), "used": got["bodyUsed"], "type": headers["content-type"],
     "large": sum([len(piece) async for piece in large.body]),
     "range": await (await env.BUCKET.get("目/a.txt", {"range": {"offset": 7, "length": 3}})).text(),
     "head": (await env.BUCKET.head("目/a.txt")).httpMetadata.contentType,
     "none": [await env.BUCKET.get("none"), await env.BUCKET.head("none")],
-    "list": [[each.key for each in listed.objects], listed.truncated, listed.cursor],
+    "list": [[each.key for each in listed.objects], listed.truncated, bool(listed.cursor)],
     "only_if": await env.BUCKET.put("large", "x", onlyIf={"etagDoesNotMatch": "*"}),
 }
 try:
@@ -240,16 +256,50 @@ r["left"] = (await env.BUCKET.list()).objects
 """)
 
     assert answer["put"][:2] == ["目/a.txt", 17]
-    assert answer["put"][3:] == [f'"{answer["put"][2]}"', 2023, "我"]
+    assert answer["put"][3:] == [f'"{answer["put"][2]}"', True, "我"]
     assert (answer["text"], answer["used"], answer["type"]) == ("内容 0123456789", True, "text/plain")
     assert answer["large"] == 500_000
     assert answer["range"] == "012"
     assert answer["head"] == "text/plain"
     assert answer["none"] == [None, None]
-    assert answer["list"] == [["large"], True, "c"]
+    assert answer["list"] == [["large"], True, True]
     assert answer["only_if"] is None
     assert answer["twice"] == "Body already used"
     assert answer["left"] == []
+
+
+def test_r2_in_parts(do: Do) -> None:
+    answer = do("""
+upload = await env.BUCKET.createMultipartUpload("大", customMetadata={"n": 1})
+same = env.BUCKET.resumeMultipartUpload("大", upload.uploadId)
+first = await upload.uploadPart(1, b"a" * 5_242_880)
+second = await same.uploadPart(2, "尾")
+made = await upload.complete([first, second])
+given_up = await env.BUCKET.createMultipartUpload("none")
+await given_up.uploadPart(1, "x")
+await given_up.abort()
+got = await env.BUCKET.get("大")
+r = [made.key, made.size, first.partNumber, got.customMetadata.n, (await got.bytes())[-3:].decode(),
+     await env.BUCKET.head("none")]
+""")
+
+    assert answer == ["大", 5_242_883, 1, "1", "尾", None]
+
+
+def test_r2_on_conditions(do: Do) -> None:
+    answer = do("""
+put = await env.BUCKET.put("a", "text")
+same = await env.BUCKET.get("a", onlyIf={"etagDoesNotMatch": put.etag})
+other = await env.BUCKET.get("a", onlyIf=Headers({"if-none-match": '"0123"'}))
+r = [same.key, same.get("body"), await other.text(), (await other.blob()).size if not other.bodyUsed else None]
+try:
+    await env.BUCKET.get("a", onlyIf={"etagMatches": put.httpEtag})
+except JsException as error:
+    r.append(str(error)[:60])
+""")
+
+    assert answer[:4] == ["a", None, "text", None]
+    assert answer[4].startswith("TypeError: Conditional ETag should not be wrapped in quotes")
 
 
 def test_d1(do: Do) -> None:

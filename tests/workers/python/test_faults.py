@@ -65,6 +65,16 @@ def test_exit_in_a_handler_is_an_exception(start: Start) -> None:
     assert worker.get("/").status_code == 500
 
 
+def test_an_exception_that_cannot_be_shown(start: Start) -> None:
+    worker = start(
+        "class Odd(Exception):\n    def __str__(self):\n        raise ValueError\n"
+        + default("raise Odd() if request.url.endswith('/odd') else ValueError('half \\ud83d')")
+    )
+
+    assert worker.get("/odd").json() == {"code": "worker_exception", "message": "Odd: <its str() failed>"}
+    assert worker.get("/").json()["message"].startswith("ValueError: half ")
+
+
 def test_a_handler_that_is_not_there(start: Start) -> None:
     worker = start(default("pass", "scheduled(self, controller)"))
 
@@ -154,7 +164,7 @@ def test_an_endless_loop_ends_the_process(start: Start, loop: Loop) -> None:
             while True:
                 pass
         """),
-        stall_timeout=0.5,
+        stall_timeout=1.0,
     )
 
     assert worker.get("/").json()["code"] == "worker_stalled"
@@ -185,6 +195,8 @@ def test_a_crash(start: Start, loop: Loop, body: str, said: str) -> None:
     assert answer["code"] == "worker_died"
     assert said in answer["message"]
     assert worker.lines(worker.events(lambda event: event.event is not None)[0]) == ["last words"]
+    if "SEGV" in said:  # where it happened
+        assert "entry.py" in worker.errors[0].trace
     assert loop.run(worker.process.wait()).code == "worker_died"
 
 

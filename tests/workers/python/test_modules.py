@@ -145,6 +145,7 @@ def site() -> Iterator[str]:
             self.send_response(302 if self.path == "/old" else 200)
             self.send_header("location", "/new")
             self.send_header("x-path", self.path)
+            self.send_header("x-host", self.headers["host"])
             self.end_headers()
             self.wfile.write(f"{self.path} {self.headers.get('x-me')}".encode())
 
@@ -186,6 +187,19 @@ def test_fetch(start: Start, site: str) -> None:
     assert worker.get("/").json() == [
         200, True, "/a", "/a me", f"{site}/new", 302, 201, "text/x 文",
     ]  # fmt: skip
+
+
+def test_fetch_with_the_headers_of_the_request(start: Start, site: str) -> None:
+    worker = start(
+        default(f"""
+            answer = await fetch("{site}/a", headers=request.headers)
+            return Response(answer.body, headers=answer.headers, status=answer.status)
+        """)
+    )
+
+    answer = worker.post("/", content=b"body", headers={"x-me": "me"})
+
+    assert (answer.text, answer.headers["x-host"]) == ("/a me", site.removeprefix("http://"))
 
 
 def test_fetch_that_fails(start: Start) -> None:

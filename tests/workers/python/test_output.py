@@ -76,6 +76,18 @@ def test_50_mb_of_lines_are_bounded(start: Start, loop: Loop) -> None:
     assert worker.get("/ok").text == "ok"
 
 
+def test_logging_as_it_was_set_up(start: Start) -> None:
+    worker = start(
+        "logging.basicConfig(level=logging.DEBUG)\n"
+        + default("logging.debug('details')\nsys.stdout.buffer.write(b'raw')\nreturn Response()")
+    )
+
+    worker.get("/")
+
+    event = worker.events(lambda event: event.event is not None)[0]
+    assert levels(event) == [("debug", "details")]
+
+
 def test_a_long_line_is_cut(start: Start) -> None:
     worker = start(
         default('print("y" * 5_000_000)\nfor _ in range(1000): print("z" * 1000, end="")\nreturn Response()')

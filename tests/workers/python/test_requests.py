@@ -11,7 +11,8 @@ import httpx2
 import pytest
 
 from edgecli.workers.process import Place
-from tests.workers.python.conftest import Start, default, eventually
+from edgecli.workers.python.host import _sent  # pyright: ignore[reportPrivateUsage]
+from tests.workers.python.conftest import Loop, Start, default, eventually
 
 
 def test_hello(start: Start) -> None:
@@ -54,6 +55,10 @@ def test_what_a_request_holds(start: Start) -> None:
         "json": {"text": "漢字"},
         "used": True,
     }
+
+
+def test_bytes_in_a_path_that_should_have_been_escaped() -> None:
+    assert _sent("/道/%E9?x=名".encode()) == "/%E9%81%93/%E9?x=%E5%90%8D"
 
 
 def test_a_body_is_read_once_and_a_clone_has_its_own(start: Start) -> None:
@@ -294,13 +299,31 @@ def test_the_handler_ends_when_the_client_leaves(start: Start) -> None:
 
     with socket.create_connection((host, int(port))) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        eventually(lambda: worker.process._events)  # pyright: ignore[reportPrivateUsage]
+        running = worker.process._events  # pyright: ignore[reportPrivateUsage]
+        eventually(lambda: any(event.logs for event in running.values()))
     with worker.client.stream("GET", "/stream") as answer:
         next(answer.iter_raw())
 
     assert worker.said("the stream ended")
     assert worker.said("cancelled")
     assert len(worker.events(lambda event: event.outcome == "canceled", count=2)) == 2
+
+
+def test_a_request_that_is_left_at_once_leaves_nothing(start: Start, loop: Loop) -> None:
+    worker = start(default("await asyncio.sleep(100)"))
+    process = worker.process
+
+    async def leave() -> None:
+        link = process._child.link  # pyright: ignore
+        head = {"do": "fetch", "method": "GET", "url": "http://x/", "headers": [], "body": False}
+        for _ in range(100):
+            link.open(head, last=True).cancel()
+
+    loop.run(leave())
+    worker.stop(grace=20)
+
+    assert loop.run(process.wait()) is None
+    assert process._child.exit.result() == 0  # pyright: ignore — it ended by itself
 
 
 def test_200_requests_at_a_time(start: Start) -> None:

@@ -33,11 +33,10 @@ def workerd_home() -> Path:
     return home
 
 
-@pytest.fixture(autouse=True)
-def _programs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every test here use them, but those that are about their absence."""
-    if request.node.get_closest_marker("usefixtures") is None and "no_programs" not in request.fixturenames:
-        monkeypatch.setenv("EDGECLI_HOME", str(request.getfixturevalue("workerd_home")))
+@pytest.fixture
+def programs(workerd_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let edgecli find both programs."""
+    monkeypatch.setenv("EDGECLI_HOME", str(workerd_home))
 
 
 @pytest.fixture(scope="session")

@@ -212,6 +212,7 @@ async def place() -> AsyncIterator[Place]:
     calls: list[dict[str, Any]] = []
     edge = EdgeServer(Channel(small_channels(calls)))
     inner = socket.create_server(("127.0.0.1", 0))
+    inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     server = uvicorn.Server(uvicorn.Config(edge, log_level="warning", lifespan="off"))
     serving = asyncio.create_task(server.serve(sockets=[inner]))
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)

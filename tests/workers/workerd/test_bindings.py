@@ -7,8 +7,12 @@ import json
 import time
 from pathlib import Path
 
+import pytest
+
 from edgecli.config.settings import WorkersSettings
 from tests.workers.workerd.serving import place, spec_of, write
+
+pytestmark = pytest.mark.usefixtures("programs")
 
 RAG = Path(__file__).parent / "fixtures" / "rag.ts"
 MODELS = {"CHAT_MODEL": "@cf/meta/llama-3.1-8b-instruct", "EMBEDDING_MODEL": "@cf/baai/bge-m3"}

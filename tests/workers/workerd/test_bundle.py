@@ -15,6 +15,8 @@ from edgecli.workers.workerd.bundle import Bundle, make_bundle
 from edgecli.workers.workerd.install import require
 from tests.workers.workerd.serving import place, spec_of, write
 
+pytestmark = pytest.mark.usefixtures("programs")
+
 WASM_42 = bytes.fromhex("0061736d010000000105016000017f0302010007060102613400000a06010400412a0b")
 
 
@@ -130,6 +132,26 @@ def test_an_upload_runs_as_it_is(tmp_path: Path) -> None:
         async with place() as here:
             await here.start(spec_of(write(tmp_path, files) / "upload", "index.js", bundled=True, modules=kinds))
             assert (await here.http.get("/")).text == "传!"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("date", ["2024-09-23", "2026-11-17"])
+def test_a_commonjs_package_may_require_nodes_modules(tmp_path: Path, date: str) -> None:
+    files: dict[str, str | bytes] = {
+        "src/index.ts": "import { size } from 'legacy';\n"
+        "export default { fetch: () => new Response(String(size('é'))) };\n",
+        "node_modules/legacy/package.json": '{"name": "legacy", "main": "main.js"}',
+        "node_modules/legacy/main.js": "const { Buffer } = require('buffer');\nconst path = require('node:path');\n"
+        "exports.size = (text) => path.basename('/x/' + Buffer.from(text).length);\n",
+    }
+
+    async def run() -> None:
+        async with place() as here:
+            flags = ("nodejs_compat",)
+            spec = spec_of(write(tmp_path, files), compatibility_flags=flags, compatibility_date=date)
+            await here.start(spec)
+            assert (await here.http.get("/")).text == "2"
 
     asyncio.run(run())
 

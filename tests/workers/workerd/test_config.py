@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgecli.workers.process import Place, WorkerError
 from edgecli.workers.workerd.capnp import Embed, Word, to_text
@@ -59,6 +61,45 @@ def test_a_source_map_is_read_as_the_standard_says(tmp_path: Path) -> None:
     assert known.place(3, 2) is None
     assert known.place(3, 3) == Place("文/b.ts", 6, 3)
     assert known.place(99, 1) is None
+
+
+def encoded(number: int) -> str:
+    value, text = abs(number) << 1 | (number < 0), ""
+    while True:
+        digit, value = value & 31, value >> 5
+        text += "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[digit | 32 * (value > 0)]
+        if not value:
+            return text
+
+
+POSITION = st.tuples(st.integers(0, 2), st.integers(0, 10**6), st.integers(0, 10**6))
+LINE = st.dictionaries(st.integers(0, 10**6), POSITION | st.none(), max_size=6)
+
+
+@settings(deadline=None)
+@given(lines=st.lists(LINE, max_size=6))
+def test_what_was_written_into_a_map_is_read_from_it(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[dict[int, tuple[int, int, int] | None]]
+) -> None:
+    texts: list[str] = []
+    last = (0, 0, 0)
+    for line in lines:
+        segments: list[str] = []
+        before = 0
+        for column, position in sorted(line.items()):
+            numbers = [column - before]
+            before = column
+            if position is not None:
+                numbers += [new - old for new, old in zip(position, last, strict=True)]
+                last = position
+            segments.append("".join(map(encoded, numbers)))
+        texts.append(",".join(segments))
+    known = a_map(tmp_path_factory.mktemp("map"), ";".join(texts), ["a", "b", "c"])
+    for number, line in enumerate(lines, 1):
+        for column, position in line.items():
+            if position is not None:
+                source, source_line, source_column = position
+                assert known.place(number, column + 1) == Place("abc"[source], source_line + 1, source_column + 1)
 
 
 @pytest.mark.parametrize(

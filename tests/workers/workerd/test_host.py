@@ -11,11 +11,14 @@ from pathlib import Path
 import httpx2
 import pytest
 import websockets
+from starlette.types import Receive, Scope, Send
 
 from edgecli.config.settings import WorkersSettings
 from edgecli.workers.process import Place as SourcePlace
 from edgecli.workers.process import WorkerError
 from tests.workers.workerd.serving import Place, place, spec_of, write
+
+pytestmark = pytest.mark.usefixtures("programs")
 
 DEEP = """\
 import { fail } from "./deep/失败";
@@ -29,6 +32,17 @@ export default {
       console.log("before", { a: [1, "二"] }, new Map());
       console.error(new Error("logged"));
       fail("坏了");
+    }
+    if (pathname === "/stream") {
+      const { readable, writable } = new IdentityTransformStream();
+      ctx.waitUntil((async () => {
+        const writer = writable.getWriter();
+        await writer.write(new TextEncoder().encode("one"));
+        await scheduler.wait(200);
+        console.log("after the head");
+        await writer.close();
+      })());
+      return new Response(readable);
     }
     if (pathname === "/wrong") return 5 as unknown as Response;
     if (pathname === "/later") ctx.waitUntil((async () => { await null; fail("too late"); })());
@@ -147,6 +161,19 @@ def test_a_response_of_the_wrong_type_and_an_exception_after_the_answer(root: Pa
     asyncio.run(run())
 
 
+def test_what_is_said_while_a_stream_runs_comes_too(root: Path) -> None:
+    async def run() -> None:
+        async with place() as here:
+            await start(here, root)
+            assert (await here.http.get("/stream")).text == "one"
+            answer, late = await here.events(2)
+            assert answer["event"]["response"] == {"status": 200} and not answer["logs"]
+            assert late["event"]["request"]["url"].endswith("/stream")
+            assert late["logs"][0]["message"] == ["after the head"]
+
+    asyncio.run(run())
+
+
 def test_a_worker_that_never_answers_is_answered_for(root: Path) -> None:
     async def run() -> None:
         async with place() as here:
@@ -250,6 +277,13 @@ def test_the_asgi_way_in_streams_both_ways_and_keeps_every_path_for_the_worker(r
             transport = httpx2.ASGITransport(here.processes[0].fetch)
             async with httpx2.AsyncClient(transport=transport, base_url="http://host.example") as client:
                 assert (await client.get("/client/v4/x?y=%2F")).text == "你好 /client/v4/x"
+                mounted = {"path": "/x/文 件"}
+
+                async def app(scope: Scope, receive: Receive, send: Send) -> None:
+                    await here.processes[0].fetch(scope | mounted, receive, send)
+
+                async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://h") as other:
+                    assert (await other.get("/_workers/t/x/y")).text == "你好 /x/%E6%96%87%20%E4%BB%B6"
                 sent = "很".encode() * 200_000
                 assert (await client.post("/body", content=sent)).content == sent
                 hidden = await client.get("/x", headers={"x-edgecli-do": "ping"})
@@ -276,6 +310,18 @@ def test_a_project_that_is_read_only_and_behind_a_symbolic_link(root: Path, tmp_
         for folder in folders:
             folder.chmod(0o755)
     assert sorted(path.name for path in root.rglob("*")) == ["deep", "index.ts", "src", "失败.ts"]
+
+
+def test_what_the_user_should_know_is_said(root: Path) -> None:
+    async def run() -> None:
+        async with place() as here:
+            raw = {"assets": {"directory": "./public"}}
+            await here.start(spec_of(root, vars={"GREETING": "x"}, compatibility_date="2099-01-01", raw=raw))
+            said = [line["message"][0] for event in here.journal.last for line in event.logs]
+            assert any("2099-01-01, is newer" in line for line in said)
+            assert any("`[assets]` is left out" in line for line in said)
+
+    asyncio.run(run())
 
 
 def test_nothing_is_left_behind(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

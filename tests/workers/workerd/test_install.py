@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgecli.cli import Common
+from edgecli.config import load_project
 from edgecli.errors import EngineError, UpstreamError
 from edgecli.workers import commands
 from edgecli.workers.workerd import install
@@ -56,11 +57,11 @@ def test_what_npm_says_is_shown_and_nothing_half_stays(no_programs: Path) -> Non
 
 
 def test_the_variable_comes_first_and_must_be_right(no_programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = program(no_programs / "own", "workerd 2026-01-02")
+    path = program(no_programs / "own", "workerd 2026-12-02")
     monkeypatch.setenv("EDGECLI_WORKERD", str(path))
-    assert install.find("workerd") == install.Program("workerd", "2026-01-02", path, "variable")
+    assert install.find("workerd") == install.Program("workerd", "2026-12-02", path, "variable")
     for broken, says in (
-        (program(no_programs / "old", "workerd 2024-01-01"), "2025-04-08 is the oldest"),
+        (program(no_programs / "old", "workerd 2024-01-01"), "2026-11-17 is the oldest"),
         (program(no_programs / "bad", "Segmentation fault", 1), "Segmentation fault"),
         (no_programs / "gone", "No such file"),
     ):
@@ -80,7 +81,7 @@ def test_the_projects_own_is_taken_from_node_modules_above(no_programs: Path) ->
 
 
 def test_npms_script_for_node_on_path_is_not_taken(no_programs: Path) -> None:
-    program(no_programs / "bin" / "workerd", "workerd 2026-01-02")
+    program(no_programs / "bin" / "workerd", "workerd 2026-12-02")
     assert install.find("workerd") is None
 
 
@@ -107,3 +108,9 @@ def test_the_command_installs_through_npm(
         "bin",
         "package.json",
     ]
+
+
+def test_the_variables_are_known_to_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "wrangler.toml").write_text('name = "x"\n')
+    environ = {"EDGECLI_WORKERD": "/x/workerd", "EDGECLI_ESBUILD": "/x/esbuild"}
+    assert load_project(cwd=tmp_path, environ=environ).diagnostics == ()

@@ -16,6 +16,8 @@ import pytest
 from edgecli.workers.process import WorkerError
 from tests.workers.workerd.serving import place, spec_of, until, write
 
+pytestmark = pytest.mark.usefixtures("programs")
+
 SAYS = 'export default {{ async fetch() {{ await scheduler.wait(2); return new Response("{}"); }} }};'
 
 
@@ -74,6 +76,7 @@ def test_a_long_answer_ends_in_the_old_process(tmp_path: Path) -> None:
             await here.start(spec)
             await old.stop(grace=5)
             assert (await waiting).text == "slow"
+            assert await here.events(1), "the request that ended last is not in the journal"
             assert (await here.http.get("/")).text == "new"
 
     asyncio.run(run())
@@ -101,6 +104,17 @@ def test_bad_code_leaves_the_old_one_serving(tmp_path: Path, broken: str, says: 
             assert (caught.value.place.file, caught.value.place.line) == ("index.js", line)
             assert caught.value.message.startswith(f"index.js:{line}:")
             assert [(await here.http.get("/")).text for _ in range(5)] == ["good"] * 5
+
+    asyncio.run(run())
+
+
+def test_nodes_modules_without_their_flag_are_explained(tmp_path: Path) -> None:
+    async def run() -> None:
+        root = write(tmp_path, {"index.js": 'import fs from "node:fs";\nexport default { fetch: () => fs };\n'})
+        async with place() as here:
+            with pytest.raises(WorkerError, match='No such module "node:fs"') as caught:
+                await here.start(spec_of(root, "index.js", compatibility_date="2024-01-01"))
+            assert "nodejs_compat" in (caught.value.hint or "")
 
     asyncio.run(run())
 

@@ -11,7 +11,7 @@ from edgecli.workers.python.web.body import Content, HasBody, content_of
 from edgecli.workers.python.web.headers import Headers
 from edgecli.workers.python.web.values import JsDict
 
-_NULL_BODY = (101, 204, 205, 304)
+_NULL_BODY = (204, 205, 304)
 _CF = {"colo": "EDGE", "country": None, "httpProtocol": "HTTP/1.1", "clientAcceptEncoding": ""}
 
 
@@ -103,7 +103,7 @@ class Response(HasBody):
             self.__dict__.update(body.__dict__)
             return
         self.status = 200 if status is None else int(status)
-        if not 200 <= self.status <= 599 and self.status != 101:
+        if not 200 <= self.status <= 599:
             raise ValueError(f"Responses may only have status codes in the range of 200 to 599, not {self.status}.")
         self.status_text = status_text
         self.url = ""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import Any
+
 from edgecli.workers.python.sdk import (
     Context,
     DurableObject,
@@ -21,17 +24,34 @@ from edgecli.workers.python.web.messages import Request, Response
 from edgecli.workers.python.web.values import JsDict
 
 FetchResponse = Response
+Body = JSBody = BlobValue = FormDataValue = Any
+FetchKwargs = RequestInitCfProperties = dict[str, Any]
+
+
+class BlobEnding(StrEnum):
+    """How a Blob ends its lines."""
+
+    TRANSPARENT = "transparent"
+    NATIVE = "native"
+
 
 __all__ = [
     "Blob",
+    "BlobEnding",
+    "BlobValue",
+    "Body",
     "Context",
     "DurableObject",
+    "FetchKwargs",
     "FetchResponse",
     "File",
     "FormData",
+    "FormDataValue",
     "Headers",
+    "JSBody",
     "JsDict",
     "Request",
+    "RequestInitCfProperties",
     "Response",
     "WorkerEntrypoint",
     "WorkflowEntrypoint",
