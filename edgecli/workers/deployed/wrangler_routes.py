@@ -6,6 +6,7 @@ here runs on this machine (`server/access.py`).
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
@@ -22,6 +23,7 @@ from edgecli.workers.deployed.store import Deployment
 from edgecli.workers.deployed.upload import NO_ASSETS, read_upload, unsupported
 from edgecli.workers.process import WorkerError
 
+_FRAME = re.compile(r"^\s+at (\S+:\d+):\d+", re.MULTILINE)
 _WORKERS = "/client/v4/accounts/{account_id}/workers"
 _SCRIPT = _WORKERS + "/scripts/{name}"
 MAX_SETTINGS = 1024 * 1024
@@ -132,7 +134,10 @@ async def _published(request: Request, name: str, version: str) -> Deployment:
         return await _workers(request).publish(name, version)
     except WorkerError as error:
         # What the cloud answers to a Worker that does not start; wrangler prints it.
-        where = f" ({error.place.file}:{error.place.line})" if error.place else ""
+        # Without a source map, which wrangler 4.86 does not send, a line of the bundle is what can be told.
+        bundled = _FRAME.search(error.trace)
+        place = f"{error.place.file}:{error.place.line}" if error.place else bundled and bundled[1]
+        where = f" ({place})" if place and place not in error.message else ""
         raise UsageError(
             f"{error.message}{where}", hint=error.hint, code=error.code, cf_code=10021, status=400
         ) from error
@@ -144,17 +149,22 @@ async def _upload_version(request: Request) -> Response:
 
 
 async def _versions(request: Request) -> Response:
-    return ok({"items": [_version_of(await _held(request))]})
+    versions = await _workers(request).versions(request.path_params["name"])
+    return ok({"items": [_version_of(each, number) for number, each in enumerate(versions, 1)]})
 
 
 async def _version(request: Request) -> Response:
-    return ok(_version_of(await _held(request)))
+    wanted = request.path_params["version"]
+    for number, each in enumerate(await _workers(request).versions(request.path_params["name"]), 1):
+        if each.version == wanted:
+            return ok(_version_of(each, number))
+    raise NotFoundError(f"There is no version `{wanted}`.", code="no_such_version", cf_code=10007)
 
 
-def _version_of(held: Deployment) -> dict[str, Any]:
+def _version_of(held: Deployment, number: int = 1) -> dict[str, Any]:
     return {
         "id": held.version,
-        "number": 1,
+        "number": number,
         "metadata": {"created_on": held.modified_on, "modified_on": held.modified_on, "source": "wrangler"},
         "annotations": {"workers/message": held.message} if held.message else {},
         "resources": {

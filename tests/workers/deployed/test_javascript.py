@@ -69,7 +69,10 @@ def test_secrets_and_deployments_take_effect(cloud: Deployer) -> None:
 
 def test_one_that_does_not_start_is_refused_with_its_place(cloud: Deployer) -> None:
     cloud.deploy("hey", hey())
-    for source, says in (("\nexport default {\n  fetch( {\n};", "index.js:"), ("\nthrow new Error('不行')", "不行")):
+    for source, says in (
+        ("\nexport default {\n  fetch( {\n};", "(index.js:4)"),
+        ("\nthrow new Error('不行')", "不行 (index.js:2)"),
+    ):
         answer = cloud.put("hey", hey(modules={"index.js": (ESM, source)}))
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, 10021)
         assert says in answer.json()["errors"][0]["message"]

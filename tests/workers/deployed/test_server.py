@@ -83,6 +83,9 @@ def test_versions_are_uploaded_and_deployed_apart(cloud: Deployer) -> None:
     two = cloud.call("POST", "snake/versions", files=files(snake("2", annotations={"workers/message": "zwei"})))
     three = cloud.call("POST", "snake/versions", files=files(snake("3")))
     assert cloud.fetch("snake").json()["a"] == "1"
+    assert [each["id"] for each in cloud.call("GET", "snake/versions")["items"]][1:] == [two["id"], three["id"]]
+    assert cloud.call("GET", f"snake/versions/{three['id']}")["number"] == 3
+    assert cloud.http.get(f"{SCRIPTS}/snake/versions/none").status_code == 404
 
     def deploy(version: str) -> httpx.Response:
         body = {"strategy": "percentage", "versions": [{"version_id": version, "percentage": 100}]}

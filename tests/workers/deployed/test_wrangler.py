@@ -118,7 +118,7 @@ def test_a_worker_is_deployed_with_stores_that_wrangler_fills(run: Wrangler, clo
     (tmp_path / "src" / "page.md").write_text("")
     (tmp_path / "src" / "index.ts").write_text("const x: string = null as any;\nx.trim();\nexport default {};\n")
     refused = run("deploy", fails=True)
-    assert "10021" in refused and "TypeError" in refused
+    assert "10021" in refused and "(index.js:" in refused
     assert cloud.fetch("hey").status_code == 200
     run("delete")
     assert cloud.fetch("hey").status_code == 404
