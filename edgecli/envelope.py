@@ -9,9 +9,10 @@ from contextlib import aclosing
 from typing import Any
 
 import orjson
+from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from edgecli.errors import EdgeError, UsageError
 
@@ -211,6 +212,23 @@ async def read_body(request: Request, limit: int) -> bytearray:
         said = "AiError: Aborted: the client went away before its request was whole."
         raise UsageError(said, code="client_gone", cf_code=3008, status=CLIENT_GONE) from error
     return body
+
+
+async def read_form(request: Request, *, limit: int) -> dict[str, bytes]:
+    """Read the parts of a form of at most `limit` bytes; the last counts where a name comes twice.
+
+    Raises UsageError as `read_json` does, and HTTPException, status 400, for what is no form.
+    """
+    body = bytes(await read_body(request, limit))
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async with Request(request.scope, receive).form(max_part_size=limit) as form:
+        return {
+            name: await part.read() if isinstance(part, UploadFile) else part.encode()
+            for name, part in form.multi_items()
+        }
 
 
 async def read_json(request: Request, *, limit: int = 100 * 1024 * 1024, required: bool = False) -> Any:

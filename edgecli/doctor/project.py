@@ -109,6 +109,23 @@ def _model_problem(project: Project, name: str, error: EdgeError, hint: str | No
     return _check(name, status, error.message, hint, essential=True, data={"error": error.to_dict()})
 
 
+def programs(project: Project) -> Check:
+    """Check that what runs and bundles JavaScript is here; nothing is fetched."""
+    from edgecli.workers.workerd.install import VERSIONS, find
+
+    try:
+        found = {name: find(name, project.root) for name in VERSIONS}
+    except EdgeError as error:
+        return _check("workers", Status.FAIL, error.message, error.hint)
+    missing = [f"`{name}`" for name, program in found.items() if program is None]
+    data = {name: program.to_dict() if program else None for name, program in found.items()}
+    if missing:
+        hint = "`edgecli workers install` fetches them through npm."
+        return _check("workers", Status.WARN, f"no {' and no '.join(missing)} for `{project.main}`", hint, data=data)
+    summary = ", ".join(f"{name} {program.version}" for name, program in found.items() if program)
+    return _check("workers", Status.OK, summary, data=data)
+
+
 def disks(project: Project) -> list[Check]:
     """Say how much room is left where models and where the project's state lie; once if that is one disk."""
     from edgecli.models.store import default_home

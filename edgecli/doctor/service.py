@@ -58,11 +58,14 @@ def _project_steps(loaded: Project, deep: bool) -> Iterator[Step]:
     yield Step("project", "disk", partial(project.disks, loaded))
     if loaded.config_path is None:
         return
+    if loaded.main is not None and not loaded.main.endswith(".py"):
+        yield Step("project", "workers", partial(project.programs, loaded))
     paths = StatePaths(loaded.state_dir)
     yield Step("state", "directory", partial(state.directory, paths))
     yield Step("state", "lock", partial(state.lock, paths))
     yield Step("state", "server", partial(state.server, paths))
     yield Step("state", "edge.db", partial(state.database, paths, deep=deep))
+    yield Step("state", "stores", partial(state.stores, paths, deep=deep))
     vectorize = loaded.settings.vectorize
     vectors = partial(state.vectors_on_server, vectorize) if vectorize.url else partial(state.vectors, paths, deep=deep)
     yield Step("state", "vector indexes", vectors)

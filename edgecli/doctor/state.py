@@ -7,12 +7,14 @@ import sqlite3
 import tempfile
 import time
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+from edgecli import console
 from edgecli.doctor.check import Check, Status
 from edgecli.errors import EdgeError
 from edgecli.state import ServerInfo, StatePaths, read_owner, read_server
@@ -116,6 +118,20 @@ def database(paths: StatePaths, *, deep: bool = False) -> Check:
     """Check the pages of edge.db."""
     hint = f"Move `{paths.database}` and its `-wal` and `-shm` away, then ingest the documents again."
     return _sqlite_file("edge.db", paths.database, hint, deep=deep)
+
+
+def stores(paths: StatePaths, *, deep: bool = False) -> list[Check]:
+    """Check the pages of what Workers' bindings keep: KV, R2's catalog, and each D1 database."""
+    files = [("kv.db", paths.kv), ("r2.db", paths.r2 / "r2.db")]
+    files += [(f"d1 {unquote(path.stem)}", path) for path in sorted(paths.d1.glob("*.sqlite"))]
+    return [_store(name, path, deep=deep) for name, path in files if path.exists()]
+
+
+def _store(name: str, path: Path, *, deep: bool) -> Check:
+    hint = f"Move `{path}` and its `-wal` and `-shm` away: it is made anew, empty. SQLite's `.recover` saves rows."
+    found = _sqlite_file(name, path, hint, deep=deep)
+    summary = f"{found.summary}, {console.human_bytes(path.stat().st_size)}"
+    return replace(found, summary=summary, essential=False)
 
 
 def vectors(paths: StatePaths, *, deep: bool = False) -> Check:

@@ -12,13 +12,11 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote_to_bytes
 
-from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Message
 
-from edgecli.envelope import ok, read_body, read_json
+from edgecli.envelope import ok, read_form, read_json
 from edgecli.errors import NotFoundError, UsageError
 from edgecli.kv import limits
 from edgecli.kv.binding_routes import get_bulk, read_value  # it brings the path's convertor `kvkey`, too
@@ -183,16 +181,7 @@ async def _put(request: Request) -> Response:
 
 
 async def _of_form(request: Request) -> tuple[bytes, str | None]:
-    body = bytes(await read_body(request, limits.MAX_VALUE + _FORM_ROOM))
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async with Request(request.scope, receive).form(max_part_size=len(body)) as form:
-        parts = {
-            name: await part.read() if isinstance(part, UploadFile) else part.encode()
-            for name, part in form.multi_items()
-        }
+    parts = await read_form(request, limit=limits.MAX_VALUE + _FORM_ROOM)
     if "value" not in parts:
         raise limits.refused("The form has no part `value`.")
     metadata = parts.get("metadata")

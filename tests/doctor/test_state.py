@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -15,8 +16,12 @@ from pathlib import Path
 import pytest
 
 from edgecli.config.settings import VectorizeSettings
+from edgecli.d1.database import Query
+from edgecli.d1.service import D1Service
 from edgecli.doctor import state as checks
 from edgecli.doctor.check import Status
+from edgecli.kv.service import KvService
+from edgecli.r2.service import R2Service
 from edgecli.state import State, StatePaths
 from edgecli.vectorize.mirror import Mirror
 from edgecli.vectorize.store import VectorStore
@@ -213,3 +218,39 @@ def test_a_chroma_server_that_does_not_answer_is_a_failure() -> None:
     assert (check.status, check.essential) == (Status.FAIL, True)
     assert "http://127.0.0.1:9" in check.summary
     assert "not-to-be-shown" not in str(check)
+
+
+def _keep(paths: StatePaths) -> None:
+    """Leave behind what bindings keep: KV, R2 and a D1 database with a name that needs quoting."""
+
+    async def use() -> None:
+        kv, r2 = KvService(paths.kv), R2Service(paths.r2)
+        d1 = D1Service(paths.d1, seconds=5)
+        await kv.put("n", "k", b"v" * 100_000)
+        await d1.database("a/b").run([Query("CREATE TABLE t AS SELECT 1 AS a")])
+        for each in (kv, r2, d1):
+            await each.close()
+
+    asyncio.run(use())
+
+
+def test_what_bindings_keep_is_checked_where_there_is_any(paths: StatePaths) -> None:
+    assert checks.stores(paths) == []
+    _keep(paths)
+    found = checks.stores(paths)
+    assert [(each.name, each.status, each.essential) for each in found] == [
+        ("kv.db", Status.OK, False),
+        ("r2.db", Status.OK, False),
+        ("d1 a/b", Status.OK, False),
+    ]
+    assert found[0].summary.startswith("whole, ") and found[0].data["bytes"] > 100_000
+
+
+@pytest.mark.parametrize("name", ["kv.db", "r2/r2.db", "d1/a%2Fb.sqlite"])
+def test_a_damaged_store_is_named_with_its_file(paths: StatePaths, name: str) -> None:
+    _keep(paths)
+    file = paths.directory / name
+    file.write_bytes(b"junk" * 2000)
+    (failed,) = [each for each in checks.stores(paths) if each.status is not Status.OK]
+    assert (failed.status, str(file) in (failed.hint or "")) == (Status.FAIL, True)
+    assert file.read_bytes() == b"junk" * 2000, "nothing is changed"

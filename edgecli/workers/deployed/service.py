@@ -59,6 +59,12 @@ class DeployedWorkers:
         """Return the Worker of this name. Raises NotFoundError."""
         return await asyncio.to_thread(self._store.get, name)
 
+    async def versions(self, name: str) -> list[Deployment]:
+        """Return the version that holds, if there is one, and those that wait. Raises NotFoundError without any."""
+        waiting = [each for each in self._drafts.values() if each.name == name]
+        held = await self.find(name) if waiting else await self.get(name)
+        return [*([held] if held else []), *waiting]
+
     async def draft(self, name: str, upload: Upload) -> Deployment:
         """Keep an uploaded version for `publish`, and forget older ones that wait."""
         draft = await asyncio.to_thread(self._store.draft, name, upload)

@@ -8,6 +8,8 @@ from typing import Any, cast
 
 import orjson
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.types import Message
 
@@ -49,13 +51,17 @@ class Upload:
 
 async def read_upload(request: Request) -> Upload:
     """Read the form. Raises UsageError for what is no such form, and for bindings that nothing here answers."""
-    form = await Request(request.scope, _limited(request)).form(
-        max_files=MAX_MODULES, max_fields=100, max_part_size=MAX_BYTES
-    )
+    try:
+        form = await Request(request.scope, _limited(request)).form(
+            max_files=MAX_MODULES, max_fields=100, max_part_size=MAX_BYTES
+        )
+    except (MultiPartException, HTTPException) as error:
+        raise _unusable(error.message if isinstance(error, MultiPartException) else error.detail) from error
     metadata: Any = None
     modules: dict[str, tuple[str, bytes]] = {}
     try:
-        for name, part in form.multi_items():
+        for given, part in form.multi_items():
+            name = given.removeprefix("./")  # so wrangler begins the names of modules that are no code
             content = await part.read() if isinstance(part, UploadFile) else part.encode()
             if name == "metadata":
                 metadata = orjson.loads(content)

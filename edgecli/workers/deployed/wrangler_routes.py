@@ -6,23 +6,28 @@ here runs on this machine (`server/access.py`).
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from edgecli.envelope import ok, read_json
+from edgecli.envelope import ok, read_form, read_json
 from edgecli.errors import NotFoundError, StateError, UsageError
 from edgecli.workers.deployed.service import DeployedWorkers
 from edgecli.workers.deployed.store import Deployment
 from edgecli.workers.deployed.upload import NO_ASSETS, read_upload, unsupported
 from edgecli.workers.process import WorkerError
 
+_FRAME = re.compile(r"^\s+at (\S+:\d+):\d+", re.MULTILINE)
 _WORKERS = "/client/v4/accounts/{account_id}/workers"
 _SCRIPT = _WORKERS + "/scripts/{name}"
+MAX_SETTINGS = 1024 * 1024
+"""Bytes of a form with secrets."""
 SUBDOMAIN = "edgecli"
 """Stands where an account's own name stands in the cloud; the Worker's address here is another one."""
 
@@ -38,7 +43,7 @@ def routes() -> list[BaseRoute]:
         f"{_SCRIPT}/versions": {"GET": _versions, "POST": _upload_version},
         f"{_SCRIPT}/versions/{{version}}": {"GET": _version},
         f"{_SCRIPT}/deployments": {"GET": _deployments, "POST": _deploy_version},
-        f"{_SCRIPT}/settings": {"GET": _settings},
+        f"{_SCRIPT}/settings": {"GET": _settings, "PATCH": _patch_settings},
         f"{_SCRIPT}/references": {"GET": _references},
         f"{_WORKERS}/tails/by-consumer/{{name}}": {"GET": _tail_producers},
         f"{_SCRIPT}/tails": {"POST": _tail},
@@ -129,7 +134,10 @@ async def _published(request: Request, name: str, version: str) -> Deployment:
         return await _workers(request).publish(name, version)
     except WorkerError as error:
         # What the cloud answers to a Worker that does not start; wrangler prints it.
-        where = f" ({error.place.file}:{error.place.line})" if error.place else ""
+        # Without a source map, which wrangler 4.86 does not send, a line of the bundle is what can be told.
+        bundled = _FRAME.search(error.trace)
+        place = f"{error.place.file}:{error.place.line}" if error.place else bundled and bundled[1]
+        where = f" ({place})" if place and place not in error.message else ""
         raise UsageError(
             f"{error.message}{where}", hint=error.hint, code=error.code, cf_code=10021, status=400
         ) from error
@@ -141,17 +149,22 @@ async def _upload_version(request: Request) -> Response:
 
 
 async def _versions(request: Request) -> Response:
-    return ok({"items": [_version_of(await _held(request))]})
+    versions = await _workers(request).versions(request.path_params["name"])
+    return ok({"items": [_version_of(each, number) for number, each in enumerate(versions, 1)]})
 
 
 async def _version(request: Request) -> Response:
-    return ok(_version_of(await _held(request)))
+    wanted = request.path_params["version"]
+    for number, each in enumerate(await _workers(request).versions(request.path_params["name"]), 1):
+        if each.version == wanted:
+            return ok(_version_of(each, number))
+    raise NotFoundError(f"There is no version `{wanted}`.", code="no_such_version", cf_code=10007)
 
 
-def _version_of(held: Deployment) -> dict[str, Any]:
+def _version_of(held: Deployment, number: int = 1) -> dict[str, Any]:
     return {
         "id": held.version,
-        "number": 1,
+        "number": number,
         "metadata": {"created_on": held.modified_on, "modified_on": held.modified_on, "source": "wrangler"},
         "annotations": {"workers/message": held.message} if held.message else {},
         "resources": {
@@ -187,14 +200,17 @@ async def _deployments(request: Request) -> Response:
 async def _deploy_version(request: Request) -> Response:
     body = await _object(request)
     versions: Any = body.get("versions")
-    if not (isinstance(versions, list) and len(cast("list[Any]", versions)) == 1):
+    several = cast("list[Any]", versions) if isinstance(versions, list) else []
+    if len(several) != 1 or not isinstance(several[0], dict):
         raise UsageError(
             "One version takes all requests here; they cannot be split between several.",
             hint="Deploy one version with 100 percent.",
             code="one_version",
             status=400,
         )
-    held = await _published(request, request.path_params["name"], str(versions[0].get("version_id")))
+    held = await _published(
+        request, request.path_params["name"], str(cast("dict[str, Any]", several[0]).get("version_id"))
+    )
     return ok({"id": held.version})
 
 
@@ -210,6 +226,18 @@ async def _settings(request: Request) -> Response:
             "logpush": False,
         }
     )
+
+
+async def _patch_settings(request: Request) -> Response:
+    """`wrangler secret bulk`: a form whose `settings` name all bindings; those that are secrets with a text are new."""
+    try:
+        settings: Any = orjson.loads((await read_form(request, limit=MAX_SETTINGS))["settings"])
+        secrets = {each["name"]: each["text"] for each in settings["bindings"] if "text" in each}
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise UsageError("The form has no part `settings` with `bindings`.", code="bad_settings", status=400) from error
+    _check_secrets(secrets)
+    await _change_secrets(request, secrets)
+    return await _settings(request)
 
 
 async def _references(request: Request) -> Response:
@@ -257,8 +285,11 @@ async def _schedules(request: Request) -> Response:
 
 
 async def _set_schedules(request: Request) -> Response:
-    body = await read_json(request)
-    crons = [str(each["cron"]) for each in cast("list[dict[str, Any]]", body)] if isinstance(body, list) else []
+    body: Any = await read_json(request)
+    try:
+        crons = [str(each["cron"]) for each in body]
+    except (KeyError, TypeError) as error:
+        raise UsageError("The body is no list of crons.", code="bad_schedules", status=400) from error
     held = await _workers(request).change(request.path_params["name"], crons=crons)
     return ok({"schedules": [{"cron": cron} for cron in held.crons]})
 
@@ -274,16 +305,24 @@ async def _secrets(request: Request) -> Response:
 async def _put_secret(request: Request) -> Response:
     body = await _object(request)
     name, text = body.get("name"), body.get("text")
-    if not isinstance(name, str) or not isinstance(text, str):
-        raise UsageError("A secret has a `name` and a `text`, both strings.", code="bad_secret", status=400)
-    await _change_secrets(request, {name: text})
+    _check_secrets({name: text})
+    await _change_secrets(request, {str(name): text})
     return ok({"name": name, "type": "secret_text"})
 
 
+def _check_secrets(secrets: dict[Any, Any]) -> None:
+    if not all(isinstance(name, str) and name and isinstance(text, str) for name, text in secrets.items()):
+        raise UsageError("A secret has a `name` and a `text`, both strings.", code="bad_secret", status=400)
+
+
 async def _patch_secrets(request: Request) -> Response:
-    """`wrangler secret bulk`: an object of names, each with a secret, or null to delete it."""
+    """`wrangler secret bulk` of newer versions: an object of names, each with a secret, or null to delete it."""
     given: Any = (await _object(request)).get("secrets", {})
-    secrets = {name: each and str(each["text"]) for name, each in cast("dict[str, Any]", given).items()}
+    try:
+        secrets = {name: each and each["text"] for name, each in given.items()}
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UsageError("`secrets` is no object of secrets.", code="bad_secret", status=400) from error
+    _check_secrets({name: text for name, text in secrets.items() if text is not None})
     return ok(_secret_bindings(await _change_secrets(request, secrets)))
 
 
