@@ -49,7 +49,7 @@ class Worker:
         self._launch = launch
         self._journal = journal
         self._process: WorkerProcess | None = None
-        self._starting: asyncio.Task[WorkerProcess] | None = None
+        self._starting: asyncio.Task[None] | None = None
         self._restarting: asyncio.Task[None] | None = None
         self._pause = FIRST_PAUSE / 2
         self._news = asyncio.Event()
@@ -95,9 +95,9 @@ class Worker:
         self._end_restarting()
         if self._starting is not None:
             self._starting.cancel()
-        starting = self._starting = asyncio.create_task(self._start(spec))
+        starting = self._starting = asyncio.create_task(self._replace(spec))
         try:
-            process = await starting
+            await starting
         except WorkerError as error:
             self.error = error
             raise
@@ -110,9 +110,12 @@ class Worker:
             if self._starting is starting:
                 self._starting = None
                 self._tell()
-        self.spec, self.error = spec, None
-        self._take(process)
         return True
+
+    async def _replace(self, spec: WorkerSpec) -> None:
+        process = await self._start(spec)
+        self.spec, self.error = spec, None
+        self._take(process)  # here: who waits for this task may be cancelled, and the process would be nobody's
 
     async def _start(self, spec: WorkerSpec) -> WorkerProcess:
         process, ended = self._launch(spec)
@@ -142,8 +145,10 @@ class Worker:
 
     async def _watch(self, process: WorkerProcess, ended: Callable[[], None]) -> None:
         began = time.monotonic()
-        why = await process.wait()
-        ended()
+        try:
+            why = await process.wait()
+        finally:
+            ended()
         self._replaced.discard(process)
         if self._process is not process:
             return
