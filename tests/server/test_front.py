@@ -163,6 +163,13 @@ def test_the_binding_alone_opens_nothing(stage: Stage) -> None:
     assert stage.client.get("/vectorize/query", headers={BINDING_HEADER: "VECTORS"}).text == "1"
 
 
+def test_names_that_nobody_deployed_are_not_kept_in_mind(bare: Stage) -> None:
+    for number in range(5):
+        assert bare.client.get(f"/_workers/nobody{number}/").status_code == 404
+    assert bare.client.get("/", headers={"host": "nobody.localhost"}).status_code == 404
+    assert not bare.front.deployed._locks
+
+
 def test_a_cron_by_hand(scheduled: Stage) -> None:
     answer = scheduled.client.get("/__scheduled", params={"cron": "*/5 * * * *"})
     assert (answer.status_code, answer.text) == (200, "Ran scheduled event\n")
