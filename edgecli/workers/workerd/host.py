@@ -146,7 +146,7 @@ class WorkerdProcess:
         for warning in (*bundle.warnings, *warnings):
             self._say("warn", warning)
         if self._traces:
-            self._desk = await Desk.open(self._folder / config.DESK_PATH, self._spec.root, bundle.maps)
+            self._desk = await Desk.open(self._folder / config.DESK_PATH, self._spec, bundle.maps)
         await self._spawn(workerd.path, bundle)
         (self._folder / config.CONFIG_FILE).unlink()  # it holds the secrets
         self._proxy = Proxy(self._folder / config.INNER_PATH)
@@ -263,8 +263,10 @@ class WorkerdProcess:
 
     async def _abandon(self) -> None:
         """End the process at once, and remove what was made for it."""
-        for task in self._watching:
+        watching, self._watching = self._watching, []
+        for task in watching:
             task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
