@@ -72,7 +72,8 @@ export default {
     } catch (error) { stranger = String(error); }
     return Response.json({
       kv: await env.KV.get("钥匙/a b"), none: await env.KV.get("none"), results, session, search, log: log.id,
-      date: log.created_at instanceof Date, failure, refused, vars: [env.TEXT, env.LIMITS, env.SECRET], keys: Object.keys(env),
+      date: log.created_at instanceof Date, failure, refused,
+      vars: [env.TEXT, env.LIMITS, env.SECRET], keys: Object.keys(env),
     });
   },
 };
