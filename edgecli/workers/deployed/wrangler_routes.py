@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -187,7 +187,7 @@ async def _deployments(request: Request) -> Response:
 async def _deploy_version(request: Request) -> Response:
     body = await _object(request)
     versions: Any = body.get("versions")
-    if not (isinstance(versions, list) and len(cast("list[Any]", versions)) == 1):
+    if not _are_objects(versions) or len(versions) != 1:
         raise UsageError(
             "One version takes all requests here; they cannot be split between several.",
             hint="Deploy one version with 100 percent.",
@@ -258,7 +258,11 @@ async def _schedules(request: Request) -> Response:
 
 async def _set_schedules(request: Request) -> Response:
     body = await read_json(request)
-    crons = [str(each["cron"]) for each in cast("list[dict[str, Any]]", body)] if isinstance(body, list) else []
+    if not _are_objects(body) or not all("cron" in each for each in body):
+        raise UsageError(
+            "Schedules are a list of objects, each with a `cron`.", code="bad_schedules", cf_code=10021, status=400
+        )
+    crons = [str(each["cron"]) for each in body]
     held = await _workers(request).change(request.path_params["name"], crons=crons)
     return ok({"schedules": [{"cron": cron} for cron in held.crons]})
 
@@ -283,7 +287,10 @@ async def _put_secret(request: Request) -> Response:
 async def _patch_secrets(request: Request) -> Response:
     """`wrangler secret bulk`: an object of names, each with a secret, or null to delete it."""
     given: Any = (await _object(request)).get("secrets", {})
-    secrets = {name: each and str(each["text"]) for name, each in cast("dict[str, Any]", given).items()}
+    values = list(cast("dict[str, Any]", given).values()) if isinstance(given, dict) else None
+    if values is None or not _are_objects([each for each in values if each]):
+        raise UsageError("`secrets` is an object of objects, each with a `text`.", code="bad_secret", status=400)
+    secrets = {name: str(each.get("text", "")) if each else None for name, each in given.items()}
     return ok(_secret_bindings(await _change_secrets(request, secrets)))
 
 
@@ -304,6 +311,10 @@ async def _change_secrets(request: Request, changes: dict[str, str | None]) -> D
 async def _delete(request: Request) -> Response:
     await _workers(request).delete(request.path_params["name"])
     return ok(None)
+
+
+def _are_objects(value: Any) -> TypeGuard[list[dict[str, Any]]]:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in cast("list[Any]", value))
 
 
 async def _object(request: Request) -> dict[str, Any]:
