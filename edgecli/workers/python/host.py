@@ -191,15 +191,15 @@ class PythonProcess:
             error = await self._why_it_ended()
             event.failed(error.code, error.message, outcome=_outcome(error))
             if not started:
-                raise error from None
+                raise _noted(event, error) from None
         except RemoteError as remote:
             error = _error_of(remote.info)
             event.failed(remote.info["name"], remote.info["message"], remote.info["stack"])
             if not started:
-                raise error from None
+                raise _noted(event, error) from None
         except WorkerError as error:
             event.failed(error.code, error.message)
-            raise
+            raise _noted(event, error) from None
         except asyncio.CancelledError:
             event.outcome = "canceled"
             raise
@@ -465,6 +465,13 @@ def _error_of(info: dict[str, Any]) -> WorkerError:
     plain = code == "worker_bad_response" or info["name"] in ("NoHandlerError", "ModuleNotFoundError")
     message = info["message"] if plain else f"{info['name']}: {info['message']}"
     return WorkerError(message, code=code, hint=info.get("hint"), place=place, trace=info["stack"])
+
+
+def _noted(event: Event, error: WorkerError) -> WorkerError:
+    """Note with which status the request is answered for the Worker; return the error."""
+    if event.event is not None:
+        event.event["response"] = {"status": error.status}
+    return error
 
 
 def _outcome(error: WorkerError) -> Outcome:

@@ -38,6 +38,7 @@ def test_an_exception_has_its_trace_in_the_users_files(start: Start, tmp_path: P
     assert event.outcome == "exception"
     assert event.exceptions[0]["name"] == "ZeroDivisionError"
     assert event.exceptions[0]["message"] == "division by zero"
+    assert event.event is not None and event.event["response"] == {"status": 500}
     assert worker.get("/").status_code == 500  # and goes on
 
 
