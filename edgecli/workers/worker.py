@@ -125,9 +125,14 @@ class Worker:
             with contextlib.suppress(Exception):
                 await asyncio.shield(process.stop(grace=0))
             ended()
-            if isinstance(error, EdgeError) and not isinstance(error, WorkerError):
+            if isinstance(error, WorkerError) or not isinstance(error, Exception):
+                raise
+            if isinstance(error, EdgeError):
                 raise WorkerError(error.message, hint=error.hint, code=error.code) from error
-            raise
+            # A disk that is full, a value that has no form: nothing of it may end the server, or what starts it anew.
+            log.debug("The Worker `%s` could not be started", spec.name, exc_info=error)
+            message = f"The Worker could not be started: {type(error).__name__}: {error}"
+            raise WorkerError(message, code="worker_start") from error
         self._spawn(self._watch(process, ended))
         return process
 
@@ -182,10 +187,11 @@ class Worker:
     async def stop(self) -> None:
         """End it, and wait until its processes have ended."""
         self._stopped = True
-        self._end_restarting()
         if self._starting is not None:
             self._starting.cancel()
-            await asyncio.gather(self._starting, return_exceptions=True)
+        under_way = [task for task in (self._starting, self._restarting) if task is not None]
+        self._end_restarting()
+        await asyncio.gather(*under_way, return_exceptions=True)
         processes = [*self._replaced, *([self._process] if self._process is not None else [])]
         self._process = None
         await asyncio.gather(*(each.stop(grace=CLOSING) for each in processes), return_exceptions=True)

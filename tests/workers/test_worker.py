@@ -304,6 +304,21 @@ def test_an_error_of_another_kind_is_one_of_the_start(play: Play) -> None:
     play(story)
 
 
+def test_an_error_that_nobody_foresaw_ends_neither_the_worker_nor_what_starts_it_anew(play: Play) -> None:
+    async def story(stage: Stage) -> None:
+        await stage.worker.start()
+        broken(stage, OSError(28, "No space left on device"))
+        with pytest.raises(WorkerError, match=r"OSError: .* No space left"):
+            await stage.worker.reload(stage.spec)
+        stage.machine.made[0].die(WorkerError("killed", code="worker_died"))
+        await until(lambda: len(stage.machine.made) > 3)
+        assert "No space left" in (await stage.asked()).text
+        whole(stage)
+        await until(lambda: stage.worker.state == "running")
+
+    play(story)
+
+
 def test_the_end_cuts_off_what_still_runs(play: Play) -> None:
     async def story(stage: Stage) -> None:
         await stage.worker.start()
