@@ -77,19 +77,20 @@ class DeployedWorkers:
 
         Raises WorkerError where it does not start; the version that held before then still holds.
         """
-        held = await self.find(name)
-        draft = self._drafts.get(version)
-        if draft is None or draft.name != name:
-            if held is not None and held.version == version:
-                return held
-            raise WorkerError(
-                f"No version `{version}` of `{name}` waits to be deployed.",
-                hint="Only the version that holds is kept: upload it again with `wrangler deploy`.",
-                code="no_such_version",
-                status=404,
-            )
-        del self._drafts[version]
         async with self._changing(name):
+            draft = self._drafts.get(version)
+            if draft is None or draft.name != name:
+                held = await self.find(name)
+                if held is not None and held.version == version:
+                    return held
+                raise WorkerError(
+                    f"No version `{version}` of `{name}` waits to be deployed.",
+                    hint="Only the version that holds is kept: upload it again with `wrangler deploy`.",
+                    code="no_such_version",
+                    status=404,
+                )
+            # Not before: what another deployment does not find among the drafts it removes.
+            del self._drafts[version]
             try:
                 await self._run(self._store.spec(draft))
             except WorkerError:
