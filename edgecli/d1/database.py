@@ -56,7 +56,7 @@ class Result:
 
 
 class D1Database:
-    """A database; its file comes into being here."""
+    """A database; its file comes into being at the first query, in the database's own thread."""
 
     def __init__(self, path: Path, *, seconds: float) -> None:
         """`seconds` is what all queries of one call may take together."""
@@ -65,7 +65,12 @@ class D1Database:
         self._deadline = 0.0
         self._closing = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=path.name)
-        self._connection = self._thread.submit(self._open).result()
+        self._opened: sqlite3.Connection | None = None
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        assert self._opened is not None
+        return self._opened
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -86,11 +91,14 @@ class D1Database:
         return connection
 
     async def run(self, queries: Sequence[Query]) -> list[Result]:
-        """Run queries in one transaction: all of them, or none. Raises D1Error; what was answered is on the disk."""
+        """Run queries in one transaction: all of them, or none. What was answered is on the disk.
+
+        Raises D1Error, and StateError if the file is none that SQLite reads.
+        """
         return await asyncio.wrap_future(self._thread.submit(self._transaction, queries))
 
     def _transaction(self, queries: Sequence[Query]) -> list[Result]:
-        connection = self._connection
+        connection = self._opened = self._opened or self._open()
         self._deadline = time.monotonic() + self._seconds
         try:
             connection.execute("BEGIN")
@@ -156,7 +164,8 @@ class D1Database:
     def close(self) -> None:
         """End the query that runs and close the file."""
         self._closing = True
-        self._thread.submit(self._connection.close).result()
+        if self._opened is not None:
+            self._thread.submit(self._opened.close).result()
         self._thread.shutdown()
 
 

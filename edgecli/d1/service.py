@@ -39,7 +39,7 @@ class D1Service:
         folder.mkdir(parents=True, exist_ok=True)
 
     def database(self, name: str) -> D1Database:
-        """Return a database. Raises StateError if its file is none that SQLite reads."""
+        """Return a database, which is opened by its first query."""
         if name not in self._open:
             self._open[name] = D1Database(self.path(name), seconds=self._seconds)
         return self._open[name]

@@ -98,3 +98,5 @@ async def _run(worker: Worker, cron: str) -> None:
         await worker.scheduled(cron)
     except WorkerError as error:
         log.warning("The cron `%s` failed: %s", cron, error)
+    except Exception:  # it must not end the others, and the server
+        log.exception("The cron `%s` failed", cron)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from edgecli.config.project import Project
 
 Target = Literal["systemd", "container"]
+_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 _UNIT = """\
 # {name}: this project on edgecli, as a service. Written by `edgecli deploy --to systemd`.
@@ -121,7 +123,16 @@ deploy
 
 
 def contents(project: Project, target: Target, folder: Path, packages: list[str]) -> dict[Path, str]:
-    """Return the files of a target and their text; `packages` are what the Worker's code imports of others."""
+    """Return the files of a target and their text; `packages` are what the Worker's code imports of others.
+
+    Raises UsageError for names that would be more than a word in them.
+    """
+    if project.env and not _WORD.fullmatch(project.env):
+        raise UsageError(
+            f"The environment {project.env!r} cannot be named in a unit or a Containerfile.",
+            hint="Take letters, digits, `_`, `-` and `.` for its name.",
+            code="bad_env_name",
+        )
     name = project.name or "edgecli-project"
     if target == "systemd":
         return {folder / f"{name}.service": _unit(project, name, folder)}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Literal, cast
-from urllib.parse import urlsplit
 
 from edgecli.plain import one_line, printable
 from edgecli.workers.journal import Event, Journal, Listener
@@ -19,6 +19,8 @@ LINES_A_SECOND = 200
 """Lines that are shown in one second; a Worker that writes more is not worth a terminal that hangs."""
 LEVELS = ("debug", "info", "log", "warn", "error", "none")
 """From the least to the most important; `none` shows nothing that a Worker writes."""
+
+log = logging.getLogger("edgecli.workers")
 
 _STYLE = re.compile("\x1b\\[[0-9;]*m")
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
@@ -88,9 +90,9 @@ def _milliseconds(count: float) -> str:
 
 
 def path_of(url: str) -> str:
-    """Return the path and the query of a URL."""
-    parts = urlsplit(url)
-    return f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    """Return the path and the query of a URL, whose host may be anything: a client wrote it."""
+    _, slash, rest = url.partition("://")[2].partition("/")
+    return f"/{rest}" if slash else "/"
 
 
 def _phrase(status: int) -> str:
@@ -175,7 +177,10 @@ class Reporter:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._each_second())
             async for event in journal.follow(self._listener):
-                self.report(event)
+                try:
+                    self.report(event)
+                except Exception:  # what cannot be shown is no reason to end the server
+                    log.exception("What the Worker `%s` did cannot be shown", event.worker)
 
     async def _each_second(self) -> None:
         while True:
@@ -213,7 +218,7 @@ def _record(event: Event) -> str:
     record: dict[str, Any] = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "worker": event.worker}
     if "request" in facts:
         status = (facts.get("response") or {}).get("status")
-        record |= {"method": facts["request"]["method"], "path": urlsplit(facts["request"]["url"]).path}
+        record |= {"method": facts["request"]["method"], "path": path_of(facts["request"]["url"]).partition("?")[0]}
         record |= {"status": status, "ms": event.milliseconds}
     if "cron" in facts:
         record |= {"cron": facts["cron"], "ms": event.milliseconds}

@@ -21,6 +21,12 @@ LONGEST_LINE = 16_384
 """Characters of one log line that are kept."""
 LINES_KEPT = 1_000
 """Log lines of one event."""
+CHARACTERS_KEPT = 1_000_000
+"""Characters of one event's lines."""
+LONGEST_STACK = 65_536
+"""Characters of an exception's stack."""
+CHARACTERS_HELD = 32_000_000
+"""Characters of all events that are kept, and of those that wait for one listener."""
 
 Level = Literal["debug", "log", "info", "warn", "error"]
 Outcome = Literal["ok", "exception", "exceededCpu", "exceededMemory", "canceled", "unknown"]
@@ -51,19 +57,24 @@ class Event:
     tokens: tuple[int, int] | None = None
     """Tokens that its calls of models read and wrote."""
     left_out: int = 0
-    """Log lines beyond `LINES_KEPT`."""
+    """Log lines beyond `LINES_KEPT` and `CHARACTERS_KEPT`."""
+    characters: int = 0
+    """About how many its lines and exceptions have."""
 
     def log(self, level: Level, *message: Any) -> None:
-        """Add a line; long texts are cut, lines beyond `LINES_KEPT` only counted."""
-        if len(self.logs) >= LINES_KEPT:
+        """Add a line; long texts are cut, lines beyond `LINES_KEPT` and `CHARACTERS_KEPT` only counted."""
+        if len(self.logs) >= LINES_KEPT or self.characters >= CHARACTERS_KEPT:
             self.left_out += 1
             return
         cut = [each[:LONGEST_LINE] if isinstance(each, str) else each for each in message]
+        self.characters += sum(len(each if isinstance(each, str) else repr(each)) for each in cut)
         self.logs.append({"message": cut, "level": level, "timestamp": _milliseconds()})
 
     def failed(self, name: str, message: str, stack: str = "", *, outcome: Outcome = "exception") -> None:
         """Note an exception that left the handler."""
         self.outcome = outcome
+        message, stack = message[:LONGEST_LINE], stack[:LONGEST_STACK]
+        self.characters += len(message) + len(stack)
         self.exceptions.append({"name": name, "message": message, "stack": stack, "timestamp": _milliseconds()})
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,13 +108,21 @@ class Listener:
         self.events: asyncio.Queue[Event] = asyncio.Queue(EVENTS_WAITING)
         self.missed = 0
         """Events that were left out because too many waited."""
+        self._characters = 0
 
     def hear(self, event: Event) -> None:
-        """Let an event wait to be read; the oldest leaves where there are too many."""
-        if self.events.full():
-            self.events.get_nowait()
+        """Let an event wait to be read; the oldest leave where there are too many."""
+        self._characters += event.characters
+        while self.events.full() or (self._characters > CHARACTERS_HELD and not self.events.empty()):
+            self._characters -= self.events.get_nowait().characters
             self.missed += 1
         self.events.put_nowait(event)
+
+    async def next(self) -> Event:
+        """Return the event that has waited longest."""
+        event = await self.events.get()
+        self._characters -= event.characters
+        return event
 
 
 class Journal:
@@ -111,6 +130,7 @@ class Journal:
 
     def __init__(self) -> None:
         self.last: deque[Event] = deque(maxlen=EVENTS_KEPT)
+        self._characters = 0
         self._listeners: set[Listener] = set()
         self._counted: dict[str, tuple[int, int]] = {}
 
@@ -120,7 +140,12 @@ class Journal:
 
     def add(self, event: Event) -> None:
         """Keep an event and tell the listeners; one that does not keep up misses events."""
+        if len(self.last) == EVENTS_KEPT:
+            self._characters -= self.last.popleft().characters
         self.last.append(event)
+        self._characters += event.characters
+        while self._characters > CHARACTERS_HELD and len(self.last) > 1:
+            self._characters -= self.last.popleft().characters
         if event.event is not None:
             calls, errors = self.counted(event.worker)
             self._counted[event.worker] = (calls + 1, errors + (event.outcome not in ("ok", "canceled")))
@@ -133,6 +158,6 @@ class Journal:
         self._listeners.add(listener)
         try:
             while True:
-                yield await listener.events.get()
+                yield await listener.next()
         finally:
             self._listeners.discard(listener)

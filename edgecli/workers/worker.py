@@ -49,7 +49,7 @@ class Worker:
         self._launch = launch
         self._journal = journal
         self._process: WorkerProcess | None = None
-        self._starting: asyncio.Task[WorkerProcess] | None = None
+        self._starting: asyncio.Task[None] | None = None
         self._restarting: asyncio.Task[None] | None = None
         self._pause = FIRST_PAUSE / 2
         self._news = asyncio.Event()
@@ -95,9 +95,9 @@ class Worker:
         self._end_restarting()
         if self._starting is not None:
             self._starting.cancel()
-        starting = self._starting = asyncio.create_task(self._start(spec))
+        starting = self._starting = asyncio.create_task(self._replace(spec))
         try:
-            process = await starting
+            await starting
         except WorkerError as error:
             self.error = error
             raise
@@ -110,9 +110,12 @@ class Worker:
             if self._starting is starting:
                 self._starting = None
                 self._tell()
-        self.spec, self.error = spec, None
-        self._take(process)
         return True
+
+    async def _replace(self, spec: WorkerSpec) -> None:
+        process = await self._start(spec)
+        self.spec, self.error = spec, None
+        self._take(process)  # here: who waits for this task may be cancelled, and the process would be nobody's
 
     async def _start(self, spec: WorkerSpec) -> WorkerProcess:
         process, ended = self._launch(spec)
@@ -122,9 +125,14 @@ class Worker:
             with contextlib.suppress(Exception):
                 await asyncio.shield(process.stop(grace=0))
             ended()
-            if isinstance(error, EdgeError) and not isinstance(error, WorkerError):
+            if isinstance(error, WorkerError) or not isinstance(error, Exception):
+                raise
+            if isinstance(error, EdgeError):
                 raise WorkerError(error.message, hint=error.hint, code=error.code) from error
-            raise
+            # A disk that is full, a value that has no form: nothing of it may end the server, or what starts it anew.
+            log.debug("The Worker `%s` could not be started", spec.name, exc_info=error)
+            message = f"The Worker could not be started: {type(error).__name__}: {error}"
+            raise WorkerError(message, code="worker_start") from error
         self._spawn(self._watch(process, ended))
         return process
 
@@ -142,8 +150,10 @@ class Worker:
 
     async def _watch(self, process: WorkerProcess, ended: Callable[[], None]) -> None:
         began = time.monotonic()
-        why = await process.wait()
-        ended()
+        try:
+            why = await process.wait()
+        finally:
+            ended()
         self._replaced.discard(process)
         if self._process is not process:
             return
@@ -177,10 +187,11 @@ class Worker:
     async def stop(self) -> None:
         """End it, and wait until its processes have ended."""
         self._stopped = True
-        self._end_restarting()
         if self._starting is not None:
             self._starting.cancel()
-            await asyncio.gather(self._starting, return_exceptions=True)
+        under_way = [task for task in (self._starting, self._restarting) if task is not None]
+        self._end_restarting()
+        await asyncio.gather(*under_way, return_exceptions=True)
         processes = [*self._replaced, *([self._process] if self._process is not None else [])]
         self._process = None
         await asyncio.gather(*(each.stop(grace=CLOSING) for each in processes), return_exceptions=True)

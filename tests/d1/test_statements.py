@@ -19,7 +19,9 @@ TRIGGER = "CREATE TRIGGER t AFTER INSERT ON a BEGIN UPDATE a SET b = ';'; DELETE
         (f"{TRIGGER} SELECT 1", [TRIGGER, " SELECT 1"]),
         (f"/* x; */ {TRIGGER}", [f"/* x; */ {TRIGGER}"]),
         ("-- nothing\n/* at all */ ;", []),
-        ("SELECT 'never ends; SELECT 2", ["SELECT 'never ends;", " SELECT 2"]),
+        ("SELECT 'never ends; SELECT 2", ["SELECT 'never ends; SELECT 2"]),  # SQLite reads it as one token too
+        ("SELECT 1; [" * 30_000, ["SELECT 1;", f" [{'SELECT 1; [' * 29_999}"]),
+        (f"{TRIGGER[:-4]}{';' * 30_000} END; SELECT 1", [f"{TRIGGER[:-4]}{';' * 30_000} END;", " SELECT 1"]),
         ("", []),
     ],
 )

@@ -163,6 +163,29 @@ def test_the_binding_alone_opens_nothing(stage: Stage) -> None:
     assert stage.client.get("/vectorize/query", headers={BINDING_HEADER: "VECTORS"}).text == "1"
 
 
+def test_names_that_nobody_deployed_are_not_kept_in_mind(bare: Stage) -> None:
+    for number in range(5):
+        assert bare.client.get(f"/_workers/nobody{number}/").status_code == 404
+    assert bare.client.get("/", headers={"host": "nobody.localhost"}).status_code == 404
+    assert not bare.front.deployed._locks
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "deployments", {"versions": ["v1"]}),
+        ("PUT", "schedules", [{"corn": "* * * * *"}]),
+        ("PUT", "schedules", {}),
+        ("PATCH", "secrets", {"secrets": ["A"]}),
+        ("PATCH", "secrets", {"secrets": {"A": "text"}}),
+    ],
+)
+def test_a_body_of_another_form_is_said_to_be_one(bare: Stage, method: str, path: str, body: object) -> None:
+    url = f"/client/v4/accounts/a/workers/scripts/trial/{path}"
+    answer = bare.client.request(method, url, json=body, headers=bare.own)
+    assert (answer.status_code, answer.json()["success"]) == (400, False)
+
+
 def test_a_cron_by_hand(scheduled: Stage) -> None:
     answer = scheduled.client.get("/__scheduled", params={"cron": "*/5 * * * *"})
     assert (answer.status_code, answer.text) == (200, "Ran scheduled event\n")

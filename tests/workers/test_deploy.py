@@ -168,6 +168,17 @@ def test_the_containerfile_is_one(shop: Path) -> None:
         assert {".dev.vars*", ".edgecli", ".env*"} <= set(ignored.read_text().splitlines())
 
 
+@pytest.mark.parametrize("to", ["systemd", "container"])
+def test_an_environment_whose_name_would_be_an_instruction_is_refused(
+    shop: Path, to: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (shop / "wrangler.toml").open("a", encoding="utf-8") as config:
+        config.write('[env."a\\nRUN touch /x"]\n')
+    assert run(app, ["deploy", "--to", to, "--env", "a\nRUN touch /x"]) == 2
+    assert "cannot be named in a unit" in capsys.readouterr().err
+    assert not (shop / "deploy").exists()
+
+
 def test_javascript_brings_its_packages(shop: Path) -> None:
     (shop / "wrangler.toml").write_text('name = "shop"\nmain = "src/index.ts"\n')
     (shop / "src" / "index.ts").write_text("export default {}")

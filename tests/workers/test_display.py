@@ -21,6 +21,7 @@ def test_a_request_is_one_line() -> None:
     assert request_line(called(299), PLAIN) == "GET /a?b=1 299"
     assert request_line(called(url="http://localhost/a\x1b[2J%0A\n/b"), PLAIN).count("\n") == 0
     assert "\x1b" not in request_line(called(url="http://localhost/\x1b[2J"), PLAIN)
+    assert request_line(called(url="http://[/a?b"), PLAIN) == "GET /a?b 200 OK"  # whatever `Host` a client has sent
     cron = Event("trial", event={"cron": "* * * * *", "scheduledTime": 0}, milliseconds=1.0)
     assert request_line(cron, PLAIN) == 'cron "* * * * *" Ok (1.0 ms)'
 

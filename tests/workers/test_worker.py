@@ -136,6 +136,23 @@ def test_a_save_in_the_middle_of_a_start_ends_that_start(play: Play) -> None:
     play(story)
 
 
+def test_a_process_that_is_there_when_its_reload_is_cancelled_is_ended_with_the_worker(play: Play) -> None:
+    async def story(stage: Stage) -> None:
+        await stage.worker.start()
+
+        async def start() -> None:  # the reload is cancelled when this has returned, before the reload hears of it
+            asyncio.get_running_loop().call_soon(reload.cancel)
+
+        stage.machine.prepare = lambda process: setattr(process, "start", start)
+        reload = asyncio.create_task(stage.worker.reload(stage.spec))
+        await asyncio.gather(reload, return_exceptions=True)
+        assert reload.cancelled()
+        await asyncio.wait_for(stage.worker.stop(), 5)
+        assert stage.machine.given_back == 2
+
+    play(story)
+
+
 def test_requests_wait_for_the_first_start(play: Play) -> None:
     async def story(stage: Stage) -> None:
         stage.machine.prepare = lambda process: process.slow.clear()
@@ -284,6 +301,21 @@ def test_an_error_of_another_kind_is_one_of_the_start(play: Play) -> None:
         assert (caught.value.code, caught.value.hint) == ("no_npm", "Install it.")
         assert stage.worker.state == "failed"
         assert "npm is missing" in (await stage.asked()).text
+
+    play(story)
+
+
+def test_an_error_that_nobody_foresaw_ends_neither_the_worker_nor_what_starts_it_anew(play: Play) -> None:
+    async def story(stage: Stage) -> None:
+        await stage.worker.start()
+        broken(stage, OSError(28, "No space left on device"))
+        with pytest.raises(WorkerError, match=r"OSError: .* No space left"):
+            await stage.worker.reload(stage.spec)
+        stage.machine.made[0].die(WorkerError("killed", code="worker_died"))
+        await until(lambda: len(stage.machine.made) > 3)
+        assert "No space left" in (await stage.asked()).text
+        whole(stage)
+        await until(lambda: stage.worker.state == "running")
 
     play(story)
 

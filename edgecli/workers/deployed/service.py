@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 from starlette.types import Receive, Scope, Send
 
@@ -36,7 +36,11 @@ class DeployedWorkers:
         self._announce = announce
         self.running: dict[str, Worker] = {}
         self._drafts: dict[str, Deployment] = {}
-        self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def _changing(self, name: str) -> asyncio.Lock:
+        """Return the lock of a name, which is forgotten when nobody holds it: names are any client's choice."""
+        return self._locks.setdefault(name, asyncio.Lock())
 
     async def list(self) -> list[Deployment]:
         """Return all, by name."""
@@ -79,18 +83,20 @@ class DeployedWorkers:
 
         Raises WorkerError where it does not start; the version that held before then still holds.
         """
-        held = await self.find(name)
-        draft = self._drafts.pop(version, None)
-        if draft is None or draft.name != name:
-            if held is not None and held.version == version:
-                return held
-            raise WorkerError(
-                f"No version `{version}` of `{name}` waits to be deployed.",
-                hint="Only the version that holds is kept: upload it again with `wrangler deploy`.",
-                code="no_such_version",
-                status=404,
-            )
-        async with self._changing[name]:
+        async with self._changing(name):
+            draft = self._drafts.get(version)
+            if draft is None or draft.name != name:
+                held = await self.find(name)
+                if held is not None and held.version == version:
+                    return held
+                raise WorkerError(
+                    f"No version `{version}` of `{name}` waits to be deployed.",
+                    hint="Only the version that holds is kept: upload it again with `wrangler deploy`.",
+                    code="no_such_version",
+                    status=404,
+                )
+            # Not before: what another deployment does not find among the drafts it removes.
+            del self._drafts[version]
             try:
                 await self._run(self._store.spec(draft))
             except WorkerError:
@@ -103,7 +109,7 @@ class DeployedWorkers:
 
     async def change(self, name: str, **changes: Any) -> Deployment:
         """Change secrets or crons; a Worker that runs begins anew with them. Raises WorkerError as `publish` does."""
-        async with self._changing[name]:
+        async with self._changing(name):
             changed = replace(await self.get(name), modified_on=now(), **changes)
             if name in self.running:
                 await self._run(self._store.spec(changed))
@@ -113,7 +119,7 @@ class DeployedWorkers:
 
     async def delete(self, name: str) -> None:
         """Stop a Worker and remove it; what its bindings hold stays."""
-        async with self._changing[name]:
+        async with self._changing(name):
             await asyncio.to_thread(self._store.delete, name)
             worker = self.running.pop(name, None)
             if worker is not None:
@@ -123,7 +129,7 @@ class DeployedWorkers:
         """Answer a request to a Worker. Raises NotFoundError, and WorkerError if it does not start."""
         worker = self.running.get(name)
         if worker is None:
-            async with self._changing[name]:
+            async with self._changing(name):
                 worker = self.running.get(name) or await self._run(self._store.spec(await self.get(name)))
         await worker.fetch(scope, receive, send)
 

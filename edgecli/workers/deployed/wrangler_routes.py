@@ -345,6 +345,7 @@ async def _delete(request: Request) -> Response:
     return ok(None)
 
 
+
 async def _object(request: Request) -> dict[str, Any]:
     body = await read_json(request)
     if not isinstance(body, dict):

@@ -131,6 +131,15 @@ class Outbound:
 
     async def answer(self, exchange: Exchange) -> None:
         """Answer an exchange that asks for a URL."""
+        try:
+            await self._answer(exchange)
+        except (LinkClosedError, asyncio.CancelledError):
+            raise
+        except Exception as error:  # a URL or a header that cannot be sent: without an answer the Worker would wait
+            name = "TypeError" if isinstance(error, (ValueError, TypeError)) else "Error"
+            exchange.fail({"name": name, "message": f"fetch() of {exchange.head['url']!r} failed: {error}"})
+
+    async def _answer(self, exchange: Exchange) -> None:
         head = exchange.head
         url = urlsplit(head["url"])
         if url.scheme not in ("http", "https") or not url.hostname:

@@ -73,9 +73,16 @@ class PythonProcess:
 
     @classmethod
     async def prepare(cls) -> None:
-        """Start a process ahead, for the next `start`: Python and edgecli's modules are loaded when it is needed."""
-        await cls.release()
-        PythonProcess._spare = await Child.spawn()
+        """Start a process ahead, for the next `start`: Python and edgecli's modules are loaded when it is needed.
+
+        One that waits already is kept.
+        """
+        if cls._is_ready(cls._spare):
+            return
+        child = await Child.spawn()
+        unused, PythonProcess._spare = PythonProcess._spare, child  # another call may have been quicker
+        if unused is not None and unused.loop is child.loop:
+            await unused.end()
 
     @classmethod
     async def release(cls) -> None:
@@ -87,9 +94,11 @@ class PythonProcess:
     @classmethod
     async def _take(cls) -> Child:
         spare, PythonProcess._spare = PythonProcess._spare, None
-        if spare is not None and spare.loop is asyncio.get_running_loop() and not spare.exit.done():
-            return spare
-        return await Child.spawn()
+        return spare if spare is not None and cls._is_ready(spare) else await Child.spawn()
+
+    @staticmethod
+    def _is_ready(spare: Child | None) -> bool:
+        return spare is not None and spare.loop is asyncio.get_running_loop() and not spare.exit.done()
 
     async def start(self) -> None:
         """Start it and import the user's module. Raises WorkerError, code `worker_start`, with the place at fault."""
@@ -182,15 +191,15 @@ class PythonProcess:
             error = await self._why_it_ended()
             event.failed(error.code, error.message, outcome=_outcome(error))
             if not started:
-                raise error from None
+                raise _noted(event, error) from None
         except RemoteError as remote:
             error = _error_of(remote.info)
             event.failed(remote.info["name"], remote.info["message"], remote.info["stack"])
             if not started:
-                raise error from None
+                raise _noted(event, error) from None
         except WorkerError as error:
             event.failed(error.code, error.message)
-            raise
+            raise _noted(event, error) from None
         except asyncio.CancelledError:
             event.outcome = "canceled"
             raise
@@ -456,6 +465,13 @@ def _error_of(info: dict[str, Any]) -> WorkerError:
     plain = code == "worker_bad_response" or info["name"] in ("NoHandlerError", "ModuleNotFoundError")
     message = info["message"] if plain else f"{info['name']}: {info['message']}"
     return WorkerError(message, code=code, hint=info.get("hint"), place=place, trace=info["stack"])
+
+
+def _noted(event: Event, error: WorkerError) -> WorkerError:
+    """Note with which status the request is answered for the Worker; return the error."""
+    if event.event is not None:
+        event.event["response"] = {"status": error.status}
+    return error
 
 
 def _outcome(error: WorkerError) -> Outcome:

@@ -82,9 +82,14 @@ class Child:
             os.close(its_life)
         child = cls(process, our_life)
         ours.setblocking(False)
-        await child.loop.create_unix_connection(lambda: child.link, sock=ours)
-        for pipe, level in ((process.stdout, "log"), (process.stderr, "error")):
-            await child.loop.connect_read_pipe(lambda level=level: _Native(child.said, level), pipe)
+        try:
+            await child.loop.create_unix_connection(lambda: child.link, sock=ours)
+            for pipe, level in ((process.stdout, "log"), (process.stderr, "error")):
+                await child.loop.connect_read_pipe(lambda level=level: _Native(child.said, level), pipe)
+        except BaseException:  # cancelled: nobody would end it
+            child.kill()
+            child.link.close()
+            raise
         return child
 
     async def _serve(self, exchange: Exchange) -> None:

@@ -48,6 +48,8 @@ _UNSUPPORTED = {
     "workflows": "Workflows",
 }
 _NO_FILES = "edgecli serves no static files: `[{}]` is left out, and all requests go to the Worker's code."
+_BETWEEN = {"ai": "ai.mjs", "kv": "kv.mjs"}
+"""Types of bindings whose calls go through a module of edgecli's own, and the module."""
 _SUPPORTED = "AI, Vectorize, KV, R2, D1, Browser Run, vars and secrets"
 
 
@@ -190,11 +192,10 @@ def _variable(name: str, value: Any) -> dict[str, Any]:
 
 def _bound(binding: Binding) -> dict[str, Any]:
     """Return what puts a binding into `env`: Cloudflare's own modules in workerd, over a service that answers HTTP."""
-    edge = f"edge:{binding.name}"
+    edge = f"between:{binding.name}" if binding.type in _BETWEEN else f"edge:{binding.name}"
     inner: list[dict[str, Any]] = [{"name": "fetcher", "service": edge}]
     match binding.type:
         case "ai":
-            inner = [{"name": "fetcher", "service": f"ai:{binding.name}"}]
             bound: dict[str, Any] = {"wrapped": {"moduleName": "cloudflare-internal:ai-api", "innerBindings": inner}}
         case "vectorize":
             inner += [
@@ -217,11 +218,11 @@ def _bound(binding: Binding) -> dict[str, Any]:
 def _services(binding: Binding, around: Surroundings) -> Iterator[dict[str, Any]]:
     edge = f"edge:{binding.name}"
     yield {"name": edge, "external": _edge(around, {TOKEN_HEADER: around.token, BINDING_HEADER: binding.name})}
-    if binding.type == "ai":
+    if module := _BETWEEN.get(binding.type):
         yield {
-            "name": f"ai:{binding.name}",
+            "name": f"between:{binding.name}",
             "worker": {
-                "modules": [{"name": "edgecli-ai.mjs", "esModule": _module("ai.mjs")}],
+                "modules": [{"name": f"edgecli-{module}", "esModule": _module(module)}],
                 "compatibilityDate": around.newest_date,
                 "bindings": [{"name": "EDGE", "service": edge}],
             },

@@ -11,7 +11,9 @@ from typing import Self
 
 import orjson
 
-from edgecli.workers.workerd.page import error_page, source_lines
+from edgecli.workers.error_page import answer
+from edgecli.workers.process import WorkerError
+from edgecli.workers.spec import WorkerSpec
 from edgecli.workers.workerd.sourcemap import SourceMap, map_trace
 
 LONGEST_BODY = 1 << 20
@@ -20,15 +22,15 @@ LONGEST_BODY = 1 << 20
 class Desk:
     """A Unix socket that answers one question: what does this exception look like?"""
 
-    def __init__(self, root: Path, maps: Mapping[str, SourceMap]) -> None:
-        self._root = root
+    def __init__(self, spec: WorkerSpec, maps: Mapping[str, SourceMap]) -> None:
+        self._spec = spec
         self._maps = maps
         self._server: asyncio.Server | None = None
 
     @classmethod
-    async def open(cls, path: Path, root: Path, maps: Mapping[str, SourceMap]) -> Self:
+    async def open(cls, path: Path, spec: WorkerSpec, maps: Mapping[str, SourceMap]) -> Self:
         """Listen at `path`."""
-        desk = cls(root, maps)
+        desk = cls(spec, maps)
         desk._server = await asyncio.start_unix_server(desk._serve, path, limit=LONGEST_BODY)
         return desk
 
@@ -39,18 +41,20 @@ class Desk:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request of workerd's, whose HTTP is known: no more of HTTP is understood."""
-        with contextlib.suppress(OSError, ValueError, KeyError, asyncio.IncompleteReadError):
+        expected = (OSError, ValueError, KeyError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
+        with contextlib.closing(writer), contextlib.suppress(*expected):
             head = await reader.readuntil(b"\r\n\r\n")
             length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
             body = await reader.readexactly(min(int(length[1]), LONGEST_BODY) if length else 0)
             failure = orjson.loads(body)
             trace, place = await asyncio.to_thread(map_trace, failure["stack"], self._maps)
-            page, kind = error_page(failure, trace, source_lines(self._root, place))
-            content = page.encode()
+            message = f"{failure['name']}: {failure['message']}"
+            error = WorkerError(message, code="worker_exception", place=place, trace=trace)
+            accept = (failure.get("accept") or "").encode("latin-1", "replace")
+            scope = {"type": "http", "headers": [(b"accept", accept)]}
+            page = await asyncio.to_thread(answer, error, self._spec, scope, traces=True)
+            head = b"".join(b"%s: %s\r\n" % pair for pair in page.raw_headers)
             writer.write(
-                b"HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\n"
-                + f"Content-Type: {kind}\r\nContent-Length: {len(content)}\r\n\r\n".encode()
-                + content
+                b"HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\n" + head + b"\r\n" + bytes(page.body)
             )
             await writer.drain()
-        writer.close()

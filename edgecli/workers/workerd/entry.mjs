@@ -79,7 +79,9 @@ async function failed(failure, request) {
       return new Response(failure.stack || `${failure.name}: ${failure.message}`, { status: 500 });
     }
   }
-  return new Response("Internal Server Error", { status: 500 });
+  // As the cloud, and as error_page.py for a Python Worker.
+  const headers = { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" };
+  return new Response("error code: 1101\n", { status: 500, headers });
 }
 
 const LATE = Symbol("late");
@@ -121,9 +123,10 @@ async function answer(request, ctx, call) {
   }
 }
 
+const DEPLOYED = /^https?:\/\/[^./]+\.localhost(:\d+)?\//; // a deployed Worker's own host, as in server/front.py
 function isPlatform(url) {
   const path = url.indexOf("/", 8);
-  return url.startsWith("/client/v4/", path) || url.startsWith("/edge/", path) || url.startsWith("/_workers/", path);
+  return DEPLOYED.test(url) || url.startsWith("/client/v4/", path) || url.startsWith("/edge/", path) || url.startsWith("/_workers/", path);
 }
 
 async function toPlatform(request) {

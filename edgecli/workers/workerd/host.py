@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import os
 import secrets
-import shutil
 import signal
 import socket
-import tempfile
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +22,7 @@ from edgecli.workers.spec import WorkerSpec
 from edgecli.workers.workerd import config, install
 from edgecli.workers.workerd.bundle import Bundle, make_bundle
 from edgecli.workers.workerd.desk import Desk
+from edgecli.workers.workerd.folder import Folder
 from edgecli.workers.workerd.leash import Leash
 from edgecli.workers.workerd.output import Output
 from edgecli.workers.workerd.proxy import CRON_HEADER, Proxy
@@ -69,7 +68,7 @@ class WorkerdProcess:
         self._traces = traces
         self._mark = secrets.token_hex(8)
         self._output = Output(spec.name, self._mark, journal)
-        self._folder = Path()
+        self._made: Folder | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._leash: Leash | None = None
         self._proxy: Proxy | None = None
@@ -79,6 +78,10 @@ class WorkerdProcess:
         self._waiting: asyncio.Task[WorkerError | None] | None = None
         self._stopping = False
         self._verdict: WorkerError | None = None
+
+    @property
+    def _folder(self) -> Path:
+        return _running(self._made).path
 
     async def start(self) -> None:
         """Bundle the Worker and start it. Raises WorkerError (`worker_start`, `unsupported_binding`), EdgeError."""
@@ -128,7 +131,7 @@ class WorkerdProcess:
     async def _start(self) -> None:
         await self._say_if_npm_is_asked()
         workerd, esbuild = await asyncio.to_thread(self._programs)
-        self._folder = Path(tempfile.mkdtemp(prefix="edgecli-"))
+        self._made = Folder()
         bundle = await make_bundle(self._spec, esbuild, self._folder, development=self._traces)
         self._output.maps = bundle.maps
         self._output.modules = ["worker:" if bundle.is_script else f"{module.name}:" for module in bundle.modules]
@@ -146,7 +149,7 @@ class WorkerdProcess:
         for warning in (*bundle.warnings, *warnings):
             self._say("warn", warning)
         if self._traces:
-            self._desk = await Desk.open(self._folder / config.DESK_PATH, self._spec.root, bundle.maps)
+            self._desk = await Desk.open(self._folder / config.DESK_PATH, self._spec, bundle.maps)
         await self._spawn(workerd.path, bundle)
         (self._folder / config.CONFIG_FILE).unlink()  # it holds the secrets
         self._proxy = Proxy(self._folder / config.INNER_PATH)
@@ -263,8 +266,10 @@ class WorkerdProcess:
 
     async def _abandon(self) -> None:
         """End the process at once, and remove what was made for it."""
-        for task in self._watching:
+        watching, self._watching = self._watching, []
+        for task in watching:
             task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
@@ -277,8 +282,8 @@ class WorkerdProcess:
             await self._desk.close()
         if self._leash is not None:
             self._leash.close()
-        if self._folder.name:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if self._made is not None:
+            self._made.remove()
 
 
 def _accept_with_request(listener: socket.socket) -> None:

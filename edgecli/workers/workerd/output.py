@@ -118,7 +118,7 @@ class Output:
             if cron:
                 event.event = {"cron": cron[0], "scheduledTime": started}
             event.timestamp, event.milliseconds = started, took
-            event.left_out = max(0, lines - LINES_KEPT)
+            event.left_out += max(0, lines - LINES_KEPT)
             if failure:
                 self._failed(event, failure["name"], failure["message"], failure["stack"])
             self._journal.add(event)

@@ -1,6 +1,7 @@
 addEventListener("fetch", (event) => {
   const url = event.request.url, path = url.indexOf("/", 8);
-  const isPlatform = ["/client/v4/", "/edge/", "/_workers/"].some((each) => url.startsWith(each, path));
+  const isPlatform = ["/client/v4/", "/edge/", "/_workers/"].some((each) => url.startsWith(each, path))
+    || /^https?:\/\/[^./]+\.localhost(:\d+)?\//.test(url);
   const isPing = event.request.headers.has("x-edgecli-do");
   if (!isPlatform && !isPing) return;
   event.stopImmediatePropagation();

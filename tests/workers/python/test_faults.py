@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from edgecli.workers.process import WorkerError
 from edgecli.workers.python.host import PythonProcess
+from edgecli.workers.python.spawn import Child
 from tests.workers.python.conftest import HEADER, Loop, Start, default, eventually, gone
 
 Fails = Callable[..., WorkerError]
@@ -38,6 +40,7 @@ def test_an_exception_has_its_trace_in_the_users_files(start: Start, tmp_path: P
     assert event.outcome == "exception"
     assert event.exceptions[0]["name"] == "ZeroDivisionError"
     assert event.exceptions[0]["message"] == "division by zero"
+    assert event.event is not None and event.event["response"] == {"status": 500}
     assert worker.get("/").status_code == 500  # and goes on
 
 
@@ -336,6 +339,34 @@ def test_a_spare_process_is_used_and_ended(make: Make, loop: Loop) -> None:
     assert unused is not None
     loop.run(PythonProcess.release())
     assert gone(unused.pid)
+
+
+def test_two_that_prepare_at_once_leave_one_process(loop: Loop) -> None:
+    spawned: list[Child] = []
+
+    async def both() -> None:
+        original = Child.spawn
+
+        async def spawn() -> Child:
+            spawned.append(await original())
+            return spawned[-1]
+
+        Child.spawn = spawn
+        try:
+            await asyncio.gather(PythonProcess.prepare(), PythonProcess.prepare())
+            await PythonProcess.prepare()
+        finally:
+            Child.spawn = original
+
+    loop.run(both())
+    assert len(spawned) == 2, "one that waits is kept"
+    loop.run(PythonProcess.release())
+    assert all(gone(each.pid) for each in spawned)
+
+
+def test_a_url_that_is_none_is_an_error_and_no_wait(start: Start) -> None:
+    worker = start(default("return await fetch('http://[')"))
+    assert worker.get("/", timeout=10).json()["code"] == "worker_exception"
 
 
 def test_a_folder_with_spaces_chinese_and_symbolic_links(start: Start, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -78,6 +78,8 @@ def small_channels(calls: list[dict[str, Any]]) -> ASGIApp:
     async def kv(request: Request) -> Response:
         body = await note(request)
         key = request.path_params["key"]
+        if key == "refused":
+            return PlainTextResponse("Invalid expiration_ttl of 5.\n退", status_code=400)
         if request.method == "PUT":
             stored[key] = (body, request.headers.get("cf-kv-metadata"))
             return Response(status_code=200)

@@ -63,6 +63,8 @@ export default {
     const log = await env.AI.gateway("gw", { beta: true }).getLog("l1");
     let failure;
     try { await env.AI.run("@cf/none", { prompt: "x" }); } catch (error) { failure = String(error); }
+    let refused;
+    try { await env.KV.put("refused", "x"); } catch (error) { refused = String(error); }
     let stranger;
     try {
       const headers = { "cf-consn-model-id": "@cf/none", "x-edgecli-token": "guess", "x-edgecli-binding": "KV" };
@@ -70,7 +72,8 @@ export default {
     } catch (error) { stranger = String(error); }
     return Response.json({
       kv: await env.KV.get("钥匙/a b"), none: await env.KV.get("none"), results, session, search, log: log.id,
-      date: log.created_at instanceof Date, failure, vars: [env.TEXT, env.LIMITS, env.SECRET], keys: Object.keys(env),
+      date: log.created_at instanceof Date, failure, refused,
+      vars: [env.TEXT, env.LIMITS, env.SECRET], keys: Object.keys(env),
     });
   },
 };
@@ -94,6 +97,7 @@ def test_the_other_bindings_answer_and_vars_keep_their_types(tmp_path: Path) -> 
                 "search": {"search_query": "问", "chunks": []},
                 "log": "l1",
                 "date": True,
+                "refused": "Error: KV PUT failed: 400 Invalid expiration_ttl of 5.",
                 "failure": "InferenceUpstreamError: 5007: No such model 没有",
                 "vars": [variables["TEXT"], variables["LIMITS"], "s€cret"],
             }

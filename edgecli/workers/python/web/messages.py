@@ -161,7 +161,7 @@ class Response(HasBody):
         if isinstance(status, dict):  # JavaScript's form: Response.json(data, {status, headers})
             options: Any = status
             status, headers = options.get("status"), options.get("headers")
-        response = Response(jsonlib.dumps(data), status, status_text, headers)
+        response = Response(jsonlib.dumps(data, ensure_ascii=False), status, status_text, headers)
         if not Headers(headers).has("content-type"):
             response.headers["content-type"] = "application/json"
         return response
