@@ -12,7 +12,7 @@ from tests.config.conftest import Findings, Load
 
 def test_the_table_of_settings() -> None:
     keys = [setting.key for setting in all_settings()]
-    assert len(keys) == len(set(keys)) == 42
+    assert len(keys) == len(set(keys)) == 46
     assert "edgecli.generation_model" in keys
     assert "edgecli.vectorize.dot_product_sign" in keys
     assert all(setting.help.endswith(".") for setting in all_settings())

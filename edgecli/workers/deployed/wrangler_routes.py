@@ -345,7 +345,6 @@ async def _delete(request: Request) -> Response:
     return ok(None)
 
 
-
 async def _object(request: Request) -> dict[str, Any]:
     body = await read_json(request)
     if not isinstance(body, dict):
