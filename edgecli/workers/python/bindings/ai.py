@@ -30,7 +30,12 @@ class Ai:
         self.aiGatewayLogId: str | None = None
 
     async def run(self, model: str, inputs: Any = None, options: Any = None, **named: Any) -> Any:
-        """Run a model: JSON becomes a JsDict, everything else a ReadableStream. Raises JsException."""
+        """Run a model: JSON becomes a JsDict, everything else a ReadableStream. Raises JsException.
+
+        Keywords are the last object of the call, as in the cloud: the options, or the inputs where none are given.
+        """
+        if inputs is None and options is None:
+            inputs, named = named, {}
         given = options_of(options, named)
         prefix = f"{given['prefix']}:" if given.get("prefix") else ""
         headers = [("cf-consn-sdk-version", "2.0.0"), ("cf-consn-model-id", prefix + model)]
