@@ -191,7 +191,7 @@ def javascript_rows() -> list[Row]:
 @contextmanager
 def bare_workerd() -> Iterator[int]:
     """Yield the port of a workerd with the same Worker and nothing else."""
-    from edgecli.workers.workerd.install import find_workerd
+    from edgecli.workers.workerd.install import require
 
     with tempfile.TemporaryDirectory(prefix="edgecli-bench-") as folder:
         Path(folder, "worker.js").write_text(JAVASCRIPT)
@@ -203,7 +203,7 @@ def bare_workerd() -> Iterator[int]:
             '  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")]\n'
             ");\n"
         )
-        command = [str(find_workerd()), "serve", "config.capnp", "--control-fd=1"]
+        command = [str(require("workerd").path), "serve", "config.capnp", "--control-fd=1"]
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE)
         try:
             assert process.stdout is not None
@@ -251,9 +251,9 @@ def main() -> bool:
         print("Without `wrk` (`apt-get install wrk`) the requests a second are left out.")
     try:
         from edgecli.errors import EdgeError
-        from edgecli.workers.workerd.install import find_workerd
+        from edgecli.workers.workerd.install import install_all
 
-        find_workerd()
+        install_all(None, offline=False)
     except EdgeError as error:
         print(f"Without workerd: {error.message}")
         return report("Workers", rows)

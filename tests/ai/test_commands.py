@@ -121,6 +121,7 @@ def test_a_model_that_answers_with_chat_completions(edgecli: Run, project: Path,
         pytest.param(GLM, ("--no-stream",), marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_changes_to_the_prompt_are_told(edgecli: Run, project: Path, model: str, options: tuple[str, ...]) -> None:
     (project / "wrangler.toml").write_text(
         f'name = "test"\n[edgecli.generation]\ncontext = 512\n[edgecli.models."{GLM}"]\nuse = "{GENERATION}"\n',

@@ -71,6 +71,7 @@ def replaced(path: Path) -> Change:
     return change
 
 
+@pytest.mark.slow
 def test_what_counts(root: Path) -> None:
     outside = root.parent / "outside"
     seen = noticed(

@@ -60,6 +60,7 @@ def test_what_is_shown_holds(shelf: Room, question: str) -> None:
     assert answer.model == "@edge/smollm2-135m-instruct"
 
 
+@pytest.mark.slow
 def test_the_source_that_holds_the_answer_is_cited(shelf: Room) -> None:
     answer = shelf.ask(REFUND)
     assert "docs/refunds.md" in {source.file for source in answer.sources if source.n in answer.cited}

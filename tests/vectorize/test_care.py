@@ -88,6 +88,7 @@ def empty(path: Path) -> None:
         pytest.param("*/index_metadata.pickle", cut, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_a_damaged_chroma_is_found_at_open_and_made_again(
     kept: Life, file: str, damage: Callable[[Path], None]
 ) -> None:

@@ -65,6 +65,7 @@ NOWHERE = Server("http://127.0.0.1:9")
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(25, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
+@pytest.mark.slow
 def test_a_killed_compact_leaves_one_whole_index(tmp_path: Path, times: int) -> None:
     fill(tmp_path)
     chance = random.Random(times)
@@ -81,6 +82,7 @@ def test_a_killed_compact_leaves_one_whole_index(tmp_path: Path, times: int) -> 
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(25, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
+@pytest.mark.slow
 def test_a_killed_move_leaves_the_index_whole_in_one_place(tmp_path: Path, chroma_server: str, times: int) -> None:
     fill(tmp_path)
     server = Server(**place_on(chroma_server))
@@ -143,6 +145,7 @@ def upsert(server: Served, number: int) -> str:
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(15, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
+@pytest.mark.slow
 def test_a_killed_server_has_all_that_it_acknowledged(tmp_path: Path, times: int) -> None:
     (tmp_path / "wrangler.toml").write_text('name = "test"\n', encoding="utf-8")
     server = Served(tmp_path)

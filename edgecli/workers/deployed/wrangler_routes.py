@@ -287,7 +287,7 @@ async def _schedules(request: Request) -> Response:
 async def _set_schedules(request: Request) -> Response:
     body: Any = await read_json(request)
     try:
-        crons = [str(each["cron"]) for each in body]
+        crons = [str(each["cron"]) for each in (body if isinstance(body, list) else [body])]
     except (KeyError, TypeError) as error:
         raise UsageError("The body is no list of crons.", code="bad_schedules", status=400) from error
     held = await _workers(request).change(request.path_params["name"], crons=crons)

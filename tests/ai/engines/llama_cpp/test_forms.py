@@ -38,6 +38,7 @@ def engine(generation_folder: Path) -> Iterator[LlamaEngine]:
     engine.close()
 
 
+@pytest.mark.slow
 def test_an_answer_by_a_schema(engine: LlamaEngine) -> None:
     constraint = Constraint("json_schema", PERSON)
     text, reason, _ = complete(engine, chat("Who are you?", constraint=constraint, max_tokens=60))
