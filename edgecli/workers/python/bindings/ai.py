@@ -36,6 +36,7 @@ class Ai:
         """
         if inputs is None and options is None:
             inputs, named = named, {}
+        inputs = inputs or {}
         given = options_of(options, named)
         prefix = f"{given['prefix']}:" if given.get("prefix") else ""
         headers = [("cf-consn-sdk-version", "2.0.0"), ("cf-consn-model-id", prefix + model)]
@@ -43,9 +44,9 @@ class Ai:
         sent = {name: value for name, value in given.items() if name not in _LOCAL_OPTIONS}
         by_gateway = bool((given.get("gateway") or {}).get("id"))
         path = "/ai-gateway/run?version=3" if by_gateway else "/run?version=3"
-        streamed = _streamed(inputs or {})
+        streamed = _streamed(inputs)
         if streamed is None:
-            body: Content = to_json({"inputs": inputs or {}, "options": sent})
+            body: Content = to_json({"inputs": inputs, "options": sent})
             headers.append(_JSON)
         else:
             if by_gateway:
