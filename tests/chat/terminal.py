@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 
@@ -126,4 +127,7 @@ class Terminal:
     def close(self) -> None:
         """End the chat if it still runs."""
         if self._process is not None:
+            if self._process.isalive():
+                self._process.kill(signal.SIGKILL)
+                self._process.wait()  # pexpect itself gives up after 0.1 s
             self._process.close(force=True)

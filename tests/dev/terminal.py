@@ -56,7 +56,10 @@ class DevTerminal(Terminal):
             sys.executable,
             ["-m", "edgecli", "dev", "--port", "0", "--no-warm", *arguments],
             cwd=str(self.root),
-            env=os.environ | {"TERM": "xterm-256color", "LANG": "C.UTF-8", "NO_COLOR": ""} | environment,
+            # A size that another test has left in the environment would go before that of the terminal.
+            env={name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
+            | {"TERM": "xterm-256color", "LANG": "C.UTF-8", "NO_COLOR": ""}
+            | environment,
             dimensions=(lines, columns),
             timeout=20,
         )
