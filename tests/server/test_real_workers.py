@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -107,6 +108,16 @@ def project(root: Path, main: str) -> Path:
     return root
 
 
+@contextmanager
+def serving(root: Path, home: Path) -> Iterator[Server]:
+    """Yield a server that is ended whatever the test finds."""
+    server = Server(root, home, "--no-warm")
+    try:
+        yield server
+    finally:
+        server.end()
+
+
 def create_index(server: Server) -> None:
     done = server.command("vectorize", "create", "notes", "--dimensions=384", "--metric=cosine")
     assert done.returncode == 0, done.stderr
@@ -146,33 +157,30 @@ def home(edgecli_home: Path, workerd_home: Path, tmp_path: Path) -> Iterator[Pat
 def test_a_python_worker(tmp_path: Path, edgecli_home: Path) -> None:
     root = project(tmp_path, "worker.py")
     (root / "worker.py").write_text(PYTHON, encoding="utf-8")
-    server = Server(root, edgecli_home, "--no-warm")
-    create_index(server)
-    with server.http() as client:
-        check_routes(client)
-        assert client.get("/stores").json() == STORED
-    said = server.end()[1]
-    assert "POST /chat 200 OK (" in said
-    assert " tokens)" in said
+    with serving(root, edgecli_home) as server:
+        create_index(server)
+        with server.http() as client:
+            check_routes(client)
+            assert client.get("/stores").json() == STORED
+        events = server.own().get("/edge/workers/logs").json()["result"]
+    read, written = next(each["edge"]["tokens"] for each in events if "/chat" in each["event"]["request"]["url"])
+    assert read > 0
+    assert written > 0
 
 
 def test_a_hono_worker(tmp_path: Path, home: Path, node_modules: Path) -> None:  # noqa: F811
     """It meets the stores that a Python Worker of the same project has filled."""
     root = project(tmp_path, "worker.py")
     (root / "worker.py").write_text(PYTHON, encoding="utf-8")
-    before = Server(root, home, "--no-warm")
-    with before.http() as client:
+    with serving(root, home) as server, server.http() as client:
         assert client.get("/stores").json() == STORED
-    before.end()
 
     project(root, "index.ts")
     shutil.copy(HONO, root / "rag.ts")
     (root / "index.ts").write_text(JAVASCRIPT, encoding="utf-8")
     (root / "node_modules").symlink_to(node_modules)
-    server = Server(root, home, "--no-warm")
-    create_index(server)
-    with server.http() as client:
+    with serving(root, home) as server, server.http() as client:
+        create_index(server)
         assert client.get("/").text == "你好 from Hono"
         check_routes(client)
         assert client.get("/stored").json() == STORED
-    server.end()
