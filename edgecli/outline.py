@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import sys
 
+TYPE_CHECKING = False  # as in `typing`, which takes longer to import than the help to show
+if TYPE_CHECKING:
+    from typing import TextIO
+
 TITLE = "Cloudflare's AI platform on your own machine: models, vector indexes, documents and answers."
 
 # Name -> where it lives (a Typer app or a function) and its line in the help, in the order of a first session.
@@ -72,8 +76,8 @@ def root_help(*, colour: bool) -> str:
     return "\n".join(lines)
 
 
-def wants_colour() -> bool:
-    """Tell whether stdout is a terminal that takes colour."""
+def wants_colour(stream: TextIO | None = None) -> bool:
+    """Tell whether a stream, stdout if none is given, is a terminal that takes colour."""
     import os
 
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return (stream or sys.stdout).isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"

@@ -12,7 +12,8 @@ from edgecli import console
 from edgecli.dev import keys
 from edgecli.dev.table import HEADINGS, Row, drawn
 from edgecli.errors import EdgeError
-from edgecli.workers.display import Painter, Reporter, wants_colour
+from edgecli.outline import wants_colour
+from edgecli.workers.display import Painter, Reporter
 from edgecli.workers.error_page import text_of
 from edgecli.workers.journal import Journal
 from edgecli.workers.process import WorkerError

@@ -110,7 +110,9 @@ def _code(project: Project, source: Scan) -> Iterator[Finding]:
         source.faults += found or []
         if found is None:
             yield Finding(
-                "note", "code", "The syntax was not checked: `esbuild` is not in node_modules nor on the path."
+                "note",
+                "code",
+                "The syntax was not checked: `edgecli workers install` fetches `esbuild`, which reads it.",
             )
     for each in source.faults:
         yield _at(project, "error", "code", each.detail, None, each)

@@ -39,7 +39,8 @@ def logs(
 
     `edgecli tail` follows the next ones.
     """
-    from edgecli.workers.display import Painter, pretty, wants_colour
+    from edgecli.outline import wants_colour
+    from edgecli.workers.display import Painter, pretty
 
     params = {"worker": name} if name else {}
     events: list[dict[str, Any]] = _client().call("GET", "/edge/workers/logs", params=params)

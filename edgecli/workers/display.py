@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Literal, cast
 
+from edgecli.outline import wants_colour
 from edgecli.plain import one_line, printable
 from edgecli.workers.journal import Event, Journal, Listener
 
@@ -55,13 +56,6 @@ class Painter:
             return printable(text)
         styles = [*_STYLE.findall(text), "\x1b[0m"]
         return "".join(printable(piece) + style for piece, style in zip(pieces, styles, strict=True))
-
-
-def wants_colour(stream: Any) -> bool:
-    """Tell whether a stream is a terminal that takes colour."""
-    import os
-
-    return bool(stream.isatty()) and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
 def words(message: Sequence[Any]) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 from edgecli.workers.scan import MODEL_ID, Scan, Use
+from edgecli.workers.workerd.install import find
 
 _TOKEN = re.compile(
     r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|`(?:\\.|[^`\\])*`|(?P<comment>//[^\n]*|/\*.*?\*/)', re.DOTALL
@@ -65,14 +65,14 @@ def package_of(name: str) -> str | None:
 
 
 def syntax_errors(modules: list[Path], root: Path) -> list[Use] | None:
-    """Return what esbuild cannot read; None where it is not on this machine: in the project, or on the path."""
-    program = shutil.which("esbuild", path=str(root / "node_modules" / ".bin")) or shutil.which("esbuild")
-    if program is None:
+    """Return what esbuild cannot read; None where `dev` would have to install it first."""
+    esbuild = find("esbuild", root)
+    if esbuild is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         options = ["--log-level=error", "--log-limit=20", "--color=false", f"--outdir={folder}", f"--outbase={root}"]
         done = subprocess.run(
-            [program, *options, *map(str, modules)],
+            [str(esbuild.path), *options, *map(str, modules)],
             cwd=root,
             capture_output=True,
             text=True,

@@ -49,7 +49,8 @@ def tail(
 
 
 def _follow(client: Client, asked: dict[str, Any], form: str, whom: str) -> None:
-    from edgecli.workers.display import Painter, pretty, wants_colour
+    from edgecli.outline import wants_colour
+    from edgecli.workers.display import Painter, pretty
 
     paint = Painter(colour=wants_colour(sys.stdout))
     lines = client.lines("GET", "/edge/workers/tail", params=asked)

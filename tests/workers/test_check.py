@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from edgecli.workers.workerd.install import find
 
 pytestmark = pytest.mark.models
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -163,7 +164,7 @@ def test_the_syntax_of_javascript_is_checked_where_esbuild_is(check: Any, projec
     (project / "src").mkdir()
     (project / "src" / "index.ts").write_text("import './other';\nexport default { fetch: (r, env) => env.AI };\n")
     (project / "src" / "other.ts").write_text("// first\nconst = 5;\n")
-    if shutil.which("esbuild") is None:
+    if find("esbuild", project) is None:
         code, found = check(config)
         assert code == 0
         assert "was not checked" in "".join(each["message"] for each in found if each["level"] == "note")
