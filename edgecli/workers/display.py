@@ -193,12 +193,23 @@ class Reporter:
 
     def report(self, event: Event) -> None:
         """Write an event, as far as this second has room for it."""
+        if self._budget == 0:  # what no one will see is only counted: to draw it costs more than the request did
+            self._left_out += self._count(event)
+            return
         lines = [_record(event)] if self.form == "json" else list(self._lines(event))
         shown = lines[: self._budget]
         self._budget -= len(shown)
         self._left_out += len(lines) - len(shown) + (event.left_out if self.form != "json" else 0)
         if shown:
             self._write("\n".join(shown) + "\n")
+
+    def _count(self, event: Event) -> int:
+        """Return about how many lines an event has: text may have more than one."""
+        if self.form == "json":
+            return 1
+        least = LEVELS.index(self.level)
+        shown = sum(LEVELS.index(entry["level"]) >= least for entry in event.logs) + len(event.exceptions)
+        return shown + (event.event is not None and self.form == "text") + event.left_out
 
     def _lines(self, event: Event) -> Iterator[str]:
         if event.event is not None and self.form == "text":
