@@ -80,6 +80,8 @@ def request_line(event: Event, paint: Painter) -> str:
 
 
 def _milliseconds(count: float) -> str:
+    if isinstance(count, int):  # JavaScript's clock has whole milliseconds
+        return f"{count} ms" if count else "<1 ms"
     return f"{count:.1f} ms" if count < 10 else f"{count:.0f} ms"
 
 

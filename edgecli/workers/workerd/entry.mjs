@@ -14,15 +14,60 @@ const desk = bindings.__edgecli_desk;
 delete bindings.__edgecli_platform;
 delete bindings.__edgecli_desk;
 
+// workerd puts the socket's facts where the cloud has those of its edge; this is what a Python Worker has there too.
+const { get: cf } = Object.getOwnPropertyDescriptor(Request.prototype, "cf");
+const here = { colo: "EDGE", country: null, httpProtocol: "HTTP/1.1", clientAcceptEncoding: "" };
+Object.defineProperty(Request.prototype, "cf", {
+  get() {
+    const given = cf.call(this);
+    return given && ("clientIp" in given || "clientPid" in given) ? here : given;
+  },
+});
+
 const current = new AsyncLocalStorage();
 const outside = { id: 0, lines: 0 };
 const print = console.log.bind(console);
 const tell = (what) => print(mark + JSON.stringify(what));
 
+function shown(value) {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return String(value);
+  }
+}
+
+function stackOf(error) {
+  let text = String(error.stack ?? error);
+  for (let each = error.cause, depth = 0; each !== undefined && depth < 5; each = each?.cause, depth++) {
+    text += `\nCaused by: ${each instanceof Error ? (each.stack ?? each) : shown(each)}`;
+  }
+  return text.slice(0, longest);
+}
+
+// The placeholders of https://console.spec.whatwg.org/#formatter; `%c`, a style, is left out.
+function formatted([first, ...rest]) {
+  if (typeof first !== "string" || !rest.length || !first.includes("%")) return [first, ...rest].map(plain);
+  const text = first.replace(/%([sdifoOjc%])/g, (placeholder, kind) => {
+    if (kind === "%") return "%";
+    if (!rest.length) return placeholder;
+    const value = rest.shift();
+    if (kind === "c") return "";
+    if (kind === "d" || kind === "f") return Number(value);
+    if (kind === "i") return Math.trunc(Number(value));
+    const said = plain(value);
+    return typeof said === "object" && said !== null ? shown(said) : said;
+  });
+  return [text, ...rest].map(plain);
+}
+
 function plain(value) {
   if (typeof value === "string") return value.slice(0, longest);
   if (value === null || typeof value === "number" || typeof value === "boolean") return value;
-  if (value instanceof Error) return String(value.stack ?? value).slice(0, longest);
+  if (value instanceof Error) return stackOf(value);
+  if (value instanceof Map || value instanceof Set) {
+    return `${value.constructor.name}(${value.size}) ${shown([...value])}`.slice(0, longest);
+  }
   if (typeof value === "object") {
     try {
       const text = JSON.stringify(value);
@@ -38,9 +83,14 @@ for (const level of ["debug", "log", "info", "warn", "error"]) {
   console[level] = (...message) => {
     const request = current.getStore() ?? outside;
     if (request !== outside && ++request.lines > lines) return;
-    tell({ id: request.id, method: request.method, url: request.url, level, message: message.map(plain), at: Date.now() });
+    tell({ id: request.id, method: request.method, url: request.url, level, message: formatted(message), at: Date.now() });
   };
 }
+
+addEventListener("unhandledrejection", ({ reason }) => {
+  const message = ["Unhandled rejection:", plain(reason)];
+  tell({ id: current.getStore()?.id ?? 0, level: "error", message, at: Date.now() });
+});
 
 // One line for all requests of 50 ms: to write one for each would cost a tenth of it.
 let ended = [];
@@ -57,16 +107,21 @@ function end(request, status, ctx, failure) {
     flush();
   } else if (ended.length === 1 || now - since > 1000) {
     since = now;
-    ctx.waitUntil(scheduler.wait(50).then(flush));
+    // A Worker's clock stands still while it computes; once the answer is on its way, it has moved on.
+    const [first] = ended;
+    ctx.waitUntil(scheduler.wait(0).then(() => {
+      first[5] = Date.now() - first[4];
+      return scheduler.wait(50).then(flush);
+    }));
   }
 }
 
 function describe(error) {
   const isError = error instanceof Error;
   return {
-    name: isError ? String(error.name) : typeof error,
-    message: isError ? String(error.message) : String(plain(error)),
-    stack: isError ? String(error.stack ?? "").slice(0, longest) : "",
+    name: isError ? String(error.name) : "Uncaught",
+    message: isError ? String(error.message) : shown(error),
+    stack: isError ? stackOf(error) : "",
   };
 }
 
@@ -101,6 +156,11 @@ async function inTime(answer) {
   }
 }
 
+function kindOf(value) {
+  if (value === undefined || value === null) return String(value);
+  return typeof value === "object" ? `an object (${value.constructor?.name ?? "without a class"})` : `a ${typeof value}`;
+}
+
 let count = 0;
 async function answer(request, ctx, call) {
   const note = { id: ++count, method: request.method, url: request.url, at: Date.now(), lines: 0 };
@@ -112,7 +172,7 @@ async function answer(request, ctx, call) {
       return new Response(failure.message + "\n", { status: 504 });
     }
     if (!(response instanceof Response)) {
-      throw new TypeError(`The fetch handler returned ${response === null ? "null" : `a ${typeof response}`}, not a Response.`);
+      throw new TypeError(`The fetch handler returned ${kindOf(response)}, not a Response.`);
     }
     end(note, response.status, ctx);
     return response;

@@ -131,8 +131,51 @@ def test_an_exception_is_shown_in_dev_with_the_users_own_lines(root: Path) -> No
             assert event["exceptions"][0]["name"] == "TypeError"
             assert "src/deep/失败.ts:5:9" in event["exceptions"][0]["stack"]
             first, second = event["logs"]
-            assert (first["level"], first["message"]) == ("log", ["before", {"a": [1, "二"]}, {}])
+            assert (first["level"], first["message"]) == ("log", ["before", {"a": [1, "二"]}, "Map(0) []"])
             assert second["level"] == "error" and "src/index.ts:10:21" in second["message"][0]
+
+    asyncio.run(run())
+
+
+SAYS = """\
+export default {
+  async fetch(request: Request, env: unknown, ctx: any): Promise<Response> {
+    const { pathname } = new URL(request.url);
+    if (pathname === "/format") console.log("%s is %d%%, %o", "猫", 4.5, { a: 1 }, new Set([1]), "100%");
+    if (pathname === "/reject") Promise.reject(new Error("nobody cares"));
+    if (pathname === "/string") throw "a string";
+    if (pathname === "/cause") throw new Error("outer", { cause: new TypeError("inner", { cause: "deep" }) });
+    if (pathname === "/nothing") return undefined as any;
+    if (pathname === "/dict") return { a: 1 } as any;
+    if (pathname === "/busy") for (let i = 0, till = 3e8; i < till; i++);
+    return Response.json(request.cf ?? null);
+  },
+};
+"""
+
+
+def test_what_a_worker_says_and_throws_is_told_as_its_developer_would_read_it(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with place() as here:
+            await here.start(spec_of(write(tmp_path / "says", {"src/index.ts": SAYS})))
+            assert (await here.http.get("/format")).json()["colo"] == "EDGE"
+            [event] = await here.events(1)
+            assert event["logs"][0]["message"] == ['猫 is 4.5%, {"a":1}', "Set(1) [1]", "100%"]
+
+            await here.http.get("/reject")
+            *_, event = await here.events(2)
+            assert event["logs"][0]["message"][0] == "Unhandled rejection:"
+            assert "nobody cares\n    at Object.fetch (src/index.ts:5:" in event["logs"][0]["message"][1]
+
+            assert (await here.http.get("/string")).text.startswith('Uncaught: "a string"')
+            cause = (await here.http.get("/cause")).text
+            assert "Caused by: TypeError: inner" in cause and 'Caused by: "deep"' in cause
+            assert "returned undefined, not a Response" in (await here.http.get("/nothing")).text
+            assert "returned an object (Object), not a Response" in (await here.http.get("/dict")).text
+
+            await here.http.get("/busy")  # workerd's clock stands still while a Worker computes
+            busy = next(each for each in await here.events(7) if each["event"]["request"]["url"].endswith("/busy"))
+            assert busy["edge"]["ms"] > 0
 
     asyncio.run(run())
 
