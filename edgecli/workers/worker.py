@@ -230,8 +230,16 @@ class Worker:
 
     async def scheduled(self, cron: str) -> None:
         """Run its `scheduled` handler. Raises WorkerError."""
-        process = self._process or await self._next()
-        await process.scheduled(cron)
+        process = self._process
+        try:
+            process = process or await self._next()
+            await process.scheduled(cron)
+        except WorkerError as error:
+            if process is None:
+                event = Event(self.spec.name, event={"cron": cron, "scheduledTime": time.time_ns() // 1_000_000})
+                event.failed(error.code, error.message)
+                self._journal.add(event)
+            raise
 
 
 def refused(worker: str, scope: Scope, error: WorkerError) -> Event:

@@ -1,4 +1,4 @@
-"""The deployed Workers of a server: each begins to run at its first request, and again at each deployment."""
+"""The deployed Workers of a server: each begins to run at its first request or cron, and again at each deployment."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 from starlette.types import Receive, Scope, Send
 
 from edgecli.state import now
+from edgecli.workers.cron import run_crons
 from edgecli.workers.deployed.store import DeployedStore, Deployment
 from edgecli.workers.deployed.upload import Upload
 from edgecli.workers.process import WorkerError
@@ -127,16 +128,31 @@ class DeployedWorkers:
 
     async def fetch(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request to a Worker. Raises NotFoundError, and WorkerError if it does not start."""
-        worker = self.running.get(name)
-        if worker is None:
-            async with self._changing(name):
-                worker = self.running.get(name) or await self._run(self._store.spec(await self.get(name)))
+        worker = await self._begun(name)
         await worker.fetch(scope, receive, send)
+
+    async def scheduled(self, name: str, cron: str) -> None:
+        """Run a Worker's `scheduled` handler. Raises as `fetch` does, and WorkerError if the handler fails."""
+        worker = await self._begun(name)
+        await worker.scheduled(cron)
+
+    async def run_crons(self) -> None:
+        """Run the Workers' crons when they are due, until this is cancelled."""
+        await run_crons(
+            lambda: [(held.name, cron) for held in self._store.list() for cron in held.crons], self.scheduled
+        )
 
     async def close(self) -> None:
         """Stop all that run."""
         workers, self.running = list(self.running.values()), {}
         await asyncio.gather(*(worker.stop() for worker in workers))
+
+    async def _begun(self, name: str) -> Worker:
+        worker = self.running.get(name)
+        if worker is None:
+            async with self._changing(name):
+                worker = self.running.get(name) or await self._run(self._store.spec(await self.get(name)))
+        return worker
 
     async def _run(self, spec: WorkerSpec) -> Worker:
         worker = self.running.get(spec.name)

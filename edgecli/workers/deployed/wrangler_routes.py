@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from edgecli.envelope import ok, read_form, read_json
 from edgecli.errors import NotFoundError, StateError, UsageError
+from edgecli.workers.cron import Cron
 from edgecli.workers.deployed.service import DeployedWorkers
 from edgecli.workers.deployed.store import Deployment
 from edgecli.workers.deployed.upload import NO_ASSETS, read_upload, unsupported
@@ -290,6 +291,16 @@ async def _set_schedules(request: Request) -> Response:
         crons = [str(each["cron"]) for each in (body if isinstance(body, list) else [body])]
     except (KeyError, TypeError) as error:
         raise UsageError("The body is no list of crons.", code="bad_schedules", status=400) from error
+    for cron in crons:
+        try:
+            Cron.parse(cron)
+        except ValueError as error:
+            raise UsageError(
+                f"The cron `{cron}` cannot be run here: {error}.",
+                hint="It takes five fields, without `L`, `W` and `#`.",
+                code="bad_cron",
+                status=400,
+            ) from error
     held = await _workers(request).change(request.path_params["name"], crons=crons)
     return ok({"schedules": [{"cron": cron} for cron in held.crons]})
 

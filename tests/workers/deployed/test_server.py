@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -144,9 +145,38 @@ def test_a_secret_with_which_it_does_not_start_is_not_kept(cloud: Deployer) -> N
 def test_crons_are_kept(cloud: Deployer) -> None:
     cloud.deploy("snake", snake())
     cloud.call("PUT", "snake/schedules", json=[{"cron": "*/5 * * * *"}])
-    assert cloud.call("GET", "snake/schedules")["schedules"] == [{"cron": "*/5 * * * *"}]
-    for body in ({"a": 1}, [1], [{}]):
+    for body in ({"a": 1}, [1], [{}], [{"cron": "* * L * *"}]):
         assert cloud.http.put(f"{SCRIPTS}/snake/schedules", json=body).status_code == 400
+    assert "`* * L * *`" in said(cloud.http.put(f"{SCRIPTS}/snake/schedules", json=[{"cron": "* * L * *"}]))[2]
+    assert cloud.call("GET", "snake/schedules")["schedules"] == [{"cron": "*/5 * * * *"}]
+
+
+@pytest.mark.slow
+def test_crons_are_run_also_after_a_restart(tmp_path: Path, edgecli_home: Path) -> None:
+    (tmp_path / "wrangler.toml").write_text('name = "test"\n')
+    source = SNAKE + "    async def scheduled(self, controller):\n        print('定时', controller.cron)\n"
+    first = Server(tmp_path, edgecli_home, "--no-warm")
+    try:
+        cloud = Deployer(first)
+        cloud.deploy("snake", snake(source=source))
+        cloud.call("PUT", "snake/schedules", json=[{"cron": "* * * * *"}, {"cron": "0 0 30 2 *"}])
+    finally:
+        first.end()
+    second = Server(tmp_path, edgecli_home, "--no-warm")
+    try:
+        cloud = Deployer(second)
+
+        def crons() -> list[list[str]]:
+            events = cloud.http.get("/edge/workers/logs").json()["result"]
+            return [each["logs"][0]["message"] for each in events if each["event"] and "cron" in each["event"]]
+
+        before = time.monotonic()
+        while not crons() and time.monotonic() < before + 90:
+            time.sleep(1)
+        assert crons() == [["定时 * * * * *"]]
+    finally:
+        code, _ = second.end()
+    assert code == 143
 
 
 def test_deleting_ends_it(cloud: Deployer) -> None:
