@@ -221,7 +221,9 @@ class Worker:
                     await self._news.wait()
         if self._process is not None:
             return self._process
-        raise self.error or WorkerError(
+        if self.error is not None:
+            raise self.error.with_traceback(None)  # raised for each request, and grows by none
+        raise WorkerError(
             f"The Worker `{self.spec.name}` does not run; it is being started.",
             hint="Try again in some seconds.",
             code="worker_not_running",

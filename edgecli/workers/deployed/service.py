@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from time import monotonic
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from starlette.types import Receive, Scope, Send
@@ -16,10 +17,19 @@ from edgecli.workers.deployed.store import DeployedStore, Deployment
 from edgecli.workers.deployed.upload import Upload
 from edgecli.workers.process import WorkerError
 from edgecli.workers.spec import WorkerSpec
-from edgecli.workers.worker import Worker
+from edgecli.workers.worker import FIRST_PAUSE, LONGEST_PAUSE, Worker
 
 DRAFTS = 4
 """Versions of one Worker that wait to be deployed, at most."""
+
+
+class _Failed(NamedTuple):
+    """A Worker that did not start, and answers with its error until it may be tried again."""
+
+    worker: Worker
+    pause: float
+    until: float
+    """By the monotonic clock."""
 
 
 class DeployedWorkers:
@@ -36,6 +46,7 @@ class DeployedWorkers:
         self._make = make
         self._announce = announce
         self.running: dict[str, Worker] = {}
+        self._failed: dict[str, _Failed] = {}
         self._drafts: dict[str, Deployment] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -52,9 +63,11 @@ class DeployedWorkers:
         return [self._describe(each) for each in await self.list()]
 
     def _describe(self, held: Deployment) -> dict[str, Any]:
-        worker = self.running.get(held.name) or self._make(self._store.spec(held))
-        facts = worker.describe() | {"address": f"/_workers/{held.name}/", "deployed_on": held.modified_on}
-        return facts if held.name in self.running else facts | {"state": "idle"}
+        failed = self._failed.get(held.name)
+        worker = self.running.get(held.name) or (failed.worker if failed else None)
+        idle = {} if worker is not None else {"state": "idle"}
+        worker = worker or self._make(self._store.spec(held))
+        return worker.describe() | {"address": f"/_workers/{held.name}/", "deployed_on": held.modified_on} | idle
 
     async def find(self, name: str) -> Deployment | None:
         """Return the Worker of this name, or None."""
@@ -105,6 +118,7 @@ class DeployedWorkers:
                 raise
             waiting = [each.version for each in self._drafts.values()]
             await asyncio.to_thread(lambda: self._store.publish(draft, waiting=waiting))
+            self._failed.pop(name, None)
         self._announce(name)
         return draft
 
@@ -116,23 +130,25 @@ class DeployedWorkers:
                 await self._run(self._store.spec(changed))
             waiting = [each.version for each in self._drafts.values()]
             await asyncio.to_thread(lambda: self._store.publish(changed, waiting=waiting))
+            self._failed.pop(name, None)
         return changed
 
     async def delete(self, name: str) -> None:
         """Stop a Worker and remove it; what its bindings hold stays."""
         async with self._changing(name):
             await asyncio.to_thread(self._store.delete, name)
+            self._failed.pop(name, None)
             worker = self.running.pop(name, None)
             if worker is not None:
                 await worker.stop()
 
     async def fetch(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request to a Worker. Raises NotFoundError, and WorkerError if it does not start."""
+        """Answer a request to a Worker. Raises NotFoundError."""
         worker = await self._begun(name)
         await worker.fetch(scope, receive, send)
 
     async def scheduled(self, name: str, cron: str) -> None:
-        """Run a Worker's `scheduled` handler. Raises as `fetch` does, and WorkerError if the handler fails."""
+        """Run a Worker's `scheduled` handler. Raises NotFoundError, and WorkerError if it does not start or fails."""
         worker = await self._begun(name)
         await worker.scheduled(cron)
 
@@ -148,10 +164,25 @@ class DeployedWorkers:
         await asyncio.gather(*(worker.stop() for worker in workers))
 
     async def _begun(self, name: str) -> Worker:
+        """Return the Worker of this name, started if need be; one that does not start answers with its error."""
         worker = self.running.get(name)
-        if worker is None:
-            async with self._changing(name):
-                worker = self.running.get(name) or await self._run(self._store.spec(await self.get(name)))
+        if worker is not None:
+            return worker
+        async with self._changing(name):
+            if name in self.running:
+                return self.running[name]
+            failed = self._failed.get(name)
+            if failed is not None and monotonic() < failed.until:
+                return failed.worker
+            worker = self._make(self._store.spec(await self.get(name)))
+            try:
+                await worker.start()
+            except WorkerError:
+                pause = min(failed.pause * 2, LONGEST_PAUSE) if failed else FIRST_PAUSE
+                self._failed[name] = _Failed(worker, pause, monotonic() + pause)
+            else:
+                self._failed.pop(name, None)
+                self.running[name] = worker
         return worker
 
     async def _run(self, spec: WorkerSpec) -> Worker:
