@@ -80,11 +80,31 @@ def test_deployments_at_once_leave_each_others_modules_until_they_have_their_tur
             missing.extend([] if process.spec.main.is_file() else [process.spec.main])
 
         stage.machine.prepare = look
-        drafts = [await stage.workers.draft("trial", UPLOAD) for _ in range(3)]
-        await asyncio.gather(*(stage.workers.publish("trial", draft.version) for draft in drafts))
+        await asyncio.gather(*(stage.deploy() for _ in range(3)))
         assert not missing
         held = await stage.workers.get("trial")
         assert [each.name for each in (tmp_path / "trial").iterdir() if each.is_dir()] == [held.version]
+
+    play(story)
+
+
+def test_secrets_that_are_set_at_once_are_all_there(play: Play) -> None:
+    async def story(stage: Stage) -> None:
+        await stage.deploy()
+        await asyncio.gather(*(stage.workers.change_secrets("trial", {name: name}) for name in "ABC"))
+        assert (await stage.workers.get("trial")).secrets == {"A": "A", "B": "B", "C": "C"}
+        await stage.workers.change_secrets("trial", {"A": None, "NEVER": None})
+        assert (await stage.workers.get("trial")).secrets == {"B": "B", "C": "C"}
+
+    play(story)
+
+
+def test_crons_are_set_without_another_start(play: Play) -> None:
+    async def story(stage: Stage) -> None:
+        await stage.deploy()
+        await stage.workers.set_crons("trial", ["* * * * *"])
+        assert (await stage.workers.get("trial")).crons == ["* * * * *"]
+        assert len(stage.machine.made) == 1
 
     play(story)
 
@@ -155,7 +175,7 @@ def test_what_changes_a_worker_ends_the_pause_after_its_failure(play: Play, tmp_
         assert await again.asked() == 500
         again.whole()
         if how == "secret":
-            await again.workers.change("trial", secrets={"A": "1"})
+            await again.workers.change_secrets("trial", {"A": "1"})
         else:
             if how == "delete":
                 await again.workers.delete("trial")
