@@ -2,9 +2,10 @@
 
 On a loopback address the Cloudflare paths are open, as local clients come with tokens of their own invention.
 edgecli's own paths, which read local files, want the token of `.edgecli/server.json`; so does what deploys a Worker, as
-its code runs here. On any other address every call wants the configured token. Pages in a browser are kept out: a
-foreign `Host` (DNS rebinding) is refused, and so is a call from another `Origin` (cross-site requests) that brings no
-token. A page on another port of this machine is such an origin: whoever wrote it may not use the models and indexes.
+its code runs here, or reads its code. On any other address every call wants the configured token. Pages in a browser are
+kept out: a foreign `Host` (DNS rebinding) is refused, and so is a call from another `Origin` (cross-site requests) that
+brings no token. A page on another port of this machine is such an origin: whoever wrote it may not use the models and
+indexes.
 WebSockets obey the same rules: browsers let pages open them to any origin.
 """
 
@@ -77,9 +78,9 @@ class AccessRules:
                 "edgecli's own paths want the token that lies in `.edgecli/server.json`.",
                 hint="Send its `token` as `Authorization: Bearer …`; edgecli's commands do so themselves.",
             )
-        if _DEPLOYING.match(path) and method not in {"GET", "HEAD"}:
+        if _DEPLOYING.match(path) and (method not in {"GET", "HEAD"} or path.endswith("/content/v2")):
             return _unauthorised(
-                "Deploying a Worker wants this server's token, as its code runs on this machine.",
+                "Deploying a Worker, or reading its code, wants this server's token: the code runs on this machine.",
                 hint='`eval "$(edgecli workers env)"` sets it, and the address, for wrangler.',
             )
         return None

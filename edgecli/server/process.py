@@ -178,9 +178,9 @@ class Plain:
                 tasks.create_task(server.warm())
             tasks.create_task(reporter.follow(server.runtime.workers.journal))
             if server.worker is not None and server.worker.spec.crons:
-                from edgecli.workers.cron import run_crons
+                from edgecli.workers.cron import run_own_crons
 
-                tasks.create_task(run_crons(server.worker))
+                tasks.create_task(run_own_crons(server.worker))
 
 
 async def _serve(
@@ -235,6 +235,7 @@ async def _serve(
     running = Running(runtime, worker, started, public, shown, lambda: setattr(server, "should_exit", True))
     beside = asyncio.create_task(companion.run(running))
     beside.add_done_callback(lambda task: None if task.cancelled() or not task.exception() else running.stop())
+    crons = asyncio.create_task(deployed.run_crons())
     try:
         write_atomically(paths.server, jsonlib.dumps(asdict(info)))
         await serving
@@ -243,7 +244,7 @@ async def _serve(
         paths.server.unlink(missing_ok=True)
         running.stop()
         await serving
-        await _end(started, beside)
+        await _end(started, beside, crons)
         if worker is not None:
             await worker.stop()
         await deployed.close()

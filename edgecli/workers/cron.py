@@ -7,12 +7,13 @@ Where both days are restricted, either is enough, as in cron. `L`, `W` and `#` a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from edgecli.workers.process import WorkerError
+from edgecli.errors import EdgeError
 from edgecli.workers.worker import Worker
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -75,28 +76,52 @@ def _number(text: str, least: int, most: int, names: Sequence[str]) -> int:
     return int(text)
 
 
-async def run_crons(worker: Worker) -> None:
-    """Run the handlers of a Worker's crons when they are due, until this is cancelled."""
-    crons: dict[str, Cron] = {}
-    for text in worker.spec.crons:
-        try:
-            crons[text] = Cron.parse(text)
-        except ValueError as error:
-            log.warning("The cron `%s` is not run: %s.", text, error)
+def due(crons: Iterable[tuple[str, str]], minute: datetime) -> list[tuple[str, str]]:
+    """Return those of the Workers' crons, pairs of both names, that are due; one that is not known never is."""
+    found: list[tuple[str, str]] = []
+    for worker, text in crons:
+        with contextlib.suppress(ValueError):
+            if Cron.parse(text).is_due(minute):
+                found.append((worker, text))
+    return found
+
+
+async def run_crons(
+    crons: Callable[[], Iterable[tuple[str, str]]], run: Callable[[str, str], Awaitable[object]]
+) -> None:
+    """Call `run` with each Worker's name and cron in the minutes in which it is due, until this is cancelled.
+
+    `crons` is asked each minute, in a thread.
+    """
     async with asyncio.TaskGroup() as tasks:
-        while crons:
+        while True:
             minute = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
             while (left := (minute - datetime.now(UTC)).total_seconds()) > 0:  # noqa: ASYNC110 - the clock may be set
                 await asyncio.sleep(left)
-            for text, cron in crons.items():
-                if cron.is_due(minute):
-                    tasks.create_task(_run(worker, text))
+            try:
+                found = due(await asyncio.to_thread(crons), minute)
+            except (EdgeError, OSError) as error:
+                log.warning("No cron of this minute is run: %s", error)
+                continue
+            for worker, cron in found:
+                tasks.create_task(_run(run, worker, cron))
 
 
-async def _run(worker: Worker, cron: str) -> None:
+async def _run(run: Callable[[str, str], Awaitable[object]], worker: str, cron: str) -> None:
     try:
-        await worker.scheduled(cron)
-    except WorkerError as error:
-        log.warning("The cron `%s` failed: %s", cron, error)
+        await run(worker, cron)
+    except EdgeError as error:
+        log.warning("The cron `%s` of `%s` failed: %s", cron, worker, error)
     except Exception:  # it must not end the others, and the server
-        log.exception("The cron `%s` failed", cron)
+        log.exception("The cron `%s` of `%s` failed", cron, worker)
+
+
+async def run_own_crons(worker: Worker) -> None:
+    """Run the handlers of a Worker that stays, when its crons are due, until this is cancelled."""
+    for text in worker.spec.crons:
+        try:
+            Cron.parse(text)
+        except ValueError as error:
+            log.warning("The cron `%s` is not run: %s.", text, error)
+    name = worker.spec.name
+    await run_crons(lambda: [(name, cron) for cron in worker.spec.crons], lambda _, cron: worker.scheduled(cron))

@@ -221,7 +221,9 @@ class Worker:
                     await self._news.wait()
         if self._process is not None:
             return self._process
-        raise self.error or WorkerError(
+        if self.error is not None:
+            raise self.error.with_traceback(None)  # raised for each request, and grows by none
+        raise WorkerError(
             f"The Worker `{self.spec.name}` does not run; it is being started.",
             hint="Try again in some seconds.",
             code="worker_not_running",
@@ -230,8 +232,16 @@ class Worker:
 
     async def scheduled(self, cron: str) -> None:
         """Run its `scheduled` handler. Raises WorkerError."""
-        process = self._process or await self._next()
-        await process.scheduled(cron)
+        process = self._process
+        try:
+            process = process or await self._next()
+            await process.scheduled(cron)
+        except WorkerError as error:
+            if process is None:
+                event = Event(self.spec.name, event={"cron": cron, "scheduledTime": time.time_ns() // 1_000_000})
+                event.failed(error.code, error.message)
+                self._journal.add(event)
+            raise
 
 
 def refused(worker: str, scope: Scope, error: WorkerError) -> Event:

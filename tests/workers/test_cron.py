@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from edgecli.workers.cron import Cron
+from edgecli.workers.cron import Cron, due
 
 SUNDAY = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 MONDAY = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -57,3 +57,8 @@ def test_when_it_is_due(text: str, sunday: bool, monday: bool) -> None:
 def test_what_is_not_known_is_said(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         Cron.parse(text)
+
+
+def test_those_that_are_due_are_named_and_what_is_not_known_is_left_out() -> None:
+    crons = [("a", "30 9 * * *"), ("a", "0 9 * * *"), ("b", "* * L * *"), ("b", "* * * * *")]
+    assert due(crons, MONDAY) == [("a", "30 9 * * *"), ("b", "* * * * *")]

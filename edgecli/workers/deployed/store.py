@@ -47,6 +47,8 @@ class Deployment:
     secrets: dict[str, str] = field(default_factory=dict[str, str])
     crons: list[str] = field(default_factory=list[str])
     message: str | None = None
+    number: int = 1
+    """Counts the versions of a Worker."""
 
 
 class DeployedStore:
@@ -79,9 +81,11 @@ class DeployedStore:
             )
         return found
 
-    def draft(self, name: str, upload: Upload) -> Deployment:
-        """Write the modules of a new version and return what `publish` makes hold; bindings and secrets are merged."""
-        before = self.find(name)
+    def draft(self, name: str, upload: Upload, before: Deployment | None = None) -> Deployment:
+        """Write the modules of a new version and return what `publish` makes hold.
+
+        What the upload keeps of bindings and secrets is that of the version `before`.
+        """
         version = str(uuid.uuid4())
         folder = self._folder(name) / version
         try:
@@ -95,8 +99,13 @@ class DeployedStore:
                 code="bad_upload",
                 cf_code=10021,
             ) from error
-        values = [each for each in upload.bindings if each["type"] == "secret_text"]
-        secrets = (before.secrets if before else {}) | {each["name"]: str(each["text"]) for each in values}
+        inherited = {each["name"] for each in upload.bindings if each["type"] == "inherit"}
+        secrets = {
+            secret: text
+            for secret, text in (before.secrets if before else {}).items()
+            if "secret_text" in upload.kept or secret in inherited
+        }
+        secrets |= {each["name"]: str(each["text"]) for each in upload.bindings if each["type"] == "secret_text"}
         own = {each["name"]: each for each in (before.bindings if before else [])}
         named = {each["name"] for each in upload.bindings}
         bindings = [
@@ -116,9 +125,14 @@ class DeployedStore:
             compatibility_date=upload.compatibility_date,
             compatibility_flags=list(upload.compatibility_flags),
             secrets=secrets,
-            crons=before.crons if before else [],
             message=upload.message,
+            number=before.number + 1 if before else 1,
         )
+
+    def modules(self, deployment: Deployment) -> dict[str, bytes]:
+        """Return the content of a version's modules."""
+        folder = self._folder(deployment.name) / deployment.version
+        return {name: (folder / name).read_bytes() for name in deployment.modules}
 
     def publish(self, deployment: Deployment, *, waiting: Collection[str] = ()) -> None:
         """Make a deployment the one that holds, and remove the modules of others that are not `waiting`."""

@@ -43,7 +43,7 @@ class Upload:
     """Name -> content type and content."""
     bindings: list[dict[str, Any]]
     kept: frozenset[str]
-    """Types of the bindings that stay as they were, beside the secrets, unless `bindings` names them."""
+    """Types of the bindings that stay as they were, unless `bindings` names them."""
     compatibility_date: str | None
     compatibility_flags: tuple[str, ...]
     message: str | None

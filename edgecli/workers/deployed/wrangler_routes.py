@@ -7,9 +7,12 @@ here runs on this machine (`server/access.py`).
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, cast
+from urllib.parse import quote
 
 import orjson
 from starlette.requests import Request
@@ -18,6 +21,7 @@ from starlette.routing import BaseRoute, Route
 
 from edgecli.envelope import ok, read_form, read_json
 from edgecli.errors import NotFoundError, StateError, UsageError
+from edgecli.workers.cron import Cron
 from edgecli.workers.deployed.service import DeployedWorkers
 from edgecli.workers.deployed.store import Deployment
 from edgecli.workers.deployed.upload import NO_ASSETS, read_upload, unsupported
@@ -42,6 +46,7 @@ def routes() -> list[BaseRoute]:
         _SCRIPT: {"PUT": _deploy, "DELETE": _delete},
         f"{_SCRIPT}/versions": {"GET": _versions, "POST": _upload_version},
         f"{_SCRIPT}/versions/{{version}}": {"GET": _version},
+        f"{_SCRIPT}/content/v2": {"GET": _content},
         f"{_SCRIPT}/deployments": {"GET": _deployments, "POST": _deploy_version},
         f"{_SCRIPT}/settings": {"GET": _settings, "PATCH": _patch_settings},
         f"{_SCRIPT}/references": {"GET": _references},
@@ -123,7 +128,9 @@ def _script(held: Deployment) -> dict[str, Any]:
 
 async def _deploy(request: Request) -> Response:
     name = request.path_params["name"]
-    draft = await _workers(request).draft(name, await read_upload(request))
+    upload = await read_upload(request)
+    # Only versions that are uploaded apart can leave secrets behind.
+    draft = await _workers(request).draft(name, replace(upload, kept=upload.kept | {"secret_text"}))
     began = time.perf_counter()
     held = await _published(request, name, draft.version)
     return ok(_script(held) | {"startup_time_ms": round((time.perf_counter() - began) * 1000)})
@@ -150,21 +157,39 @@ async def _upload_version(request: Request) -> Response:
 
 async def _versions(request: Request) -> Response:
     versions = await _workers(request).versions(request.path_params["name"])
-    return ok({"items": [_version_of(each, number) for number, each in enumerate(versions, 1)]})
+    return ok({"items": [_version_of(each) for each in versions]})
 
 
 async def _version(request: Request) -> Response:
-    wanted = request.path_params["version"]
-    for number, each in enumerate(await _workers(request).versions(request.path_params["name"]), 1):
+    return ok(_version_of(await _find_version(request, request.path_params["version"])))
+
+
+async def _find_version(request: Request, wanted: str | None) -> Deployment:
+    for each in await _workers(request).versions(request.path_params["name"]):
         if each.version == wanted:
-            return ok(_version_of(each, number))
+            return each
     raise NotFoundError(f"There is no version `{wanted}`.", code="no_such_version", cf_code=10007)
 
 
-def _version_of(held: Deployment, number: int = 1) -> dict[str, Any]:
+async def _content(request: Request) -> Response:
+    """A version's modules, from which `wrangler versions secret put` makes the next version."""
+    version = await _find_version(request, request.query_params.get("version"))
+    boundary = secrets.token_hex(16)
+    body: list[bytes] = []
+    for name, content in (await _workers(request).modules(version)).items():
+        # https://html.spec.whatwg.org/#multipart-form-data
+        quoted = name.replace("\n", "%0A").replace("\r", "%0D").replace('"', "%22")
+        head = f'Content-Disposition: form-data; name="{quoted}"; filename="{quoted}"'
+        body += [f"--{boundary}\r\n{head}\r\nContent-Type: {version.modules[name]}\r\n\r\n".encode(), content, b"\r\n"]
+    body.append(f"--{boundary}--\r\n".encode())
+    headers = {"cf-entrypoint": quote(version.main_module, safe="/ ")}
+    return Response(b"".join(body), media_type=f"multipart/form-data; boundary={boundary}", headers=headers)
+
+
+def _version_of(held: Deployment) -> dict[str, Any]:
     return {
         "id": held.version,
-        "number": number,
+        "number": held.number,
         "metadata": {"created_on": held.modified_on, "modified_on": held.modified_on, "source": "wrangler"},
         "annotations": {"workers/message": held.message} if held.message else {},
         "resources": {
@@ -232,11 +257,11 @@ async def _patch_settings(request: Request) -> Response:
     """`wrangler secret bulk`: a form whose `settings` name all bindings; those that are secrets with a text are new."""
     try:
         settings: Any = orjson.loads((await read_form(request, limit=MAX_SETTINGS))["settings"])
-        secrets = {each["name"]: each["text"] for each in settings["bindings"] if "text" in each}
+        given = {each["name"]: each["text"] for each in settings["bindings"] if "text" in each}
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise UsageError("The form has no part `settings` with `bindings`.", code="bad_settings", status=400) from error
-    _check_secrets(secrets)
-    await _change_secrets(request, secrets)
+    _check_secrets(given)
+    await _change_secrets(request, given)
     return await _settings(request)
 
 
@@ -290,8 +315,18 @@ async def _set_schedules(request: Request) -> Response:
         crons = [str(each["cron"]) for each in (body if isinstance(body, list) else [body])]
     except (KeyError, TypeError) as error:
         raise UsageError("The body is no list of crons.", code="bad_schedules", status=400) from error
-    held = await _workers(request).change(request.path_params["name"], crons=crons)
-    return ok({"schedules": [{"cron": cron} for cron in held.crons]})
+    for cron in crons:
+        try:
+            Cron.parse(cron)
+        except ValueError as error:
+            raise UsageError(
+                f"The cron `{cron}` cannot be run here: {error}.",
+                hint="It takes five fields, without `L`, `W` and `#`.",
+                code="bad_cron",
+                status=400,
+            ) from error
+    await _workers(request).set_crons(request.path_params["name"], crons)
+    return ok({"schedules": [{"cron": cron} for cron in crons]})
 
 
 def _secret_bindings(held: Deployment) -> list[dict[str, Any]]:
@@ -310,8 +345,8 @@ async def _put_secret(request: Request) -> Response:
     return ok({"name": name, "type": "secret_text"})
 
 
-def _check_secrets(secrets: dict[Any, Any]) -> None:
-    if not all(isinstance(name, str) and name and isinstance(text, str) for name, text in secrets.items()):
+def _check_secrets(given: dict[Any, Any]) -> None:
+    if not all(isinstance(name, str) and name and isinstance(text, str) for name, text in given.items()):
         raise UsageError("A secret has a `name` and a `text`, both strings.", code="bad_secret", status=400)
 
 
@@ -319,11 +354,11 @@ async def _patch_secrets(request: Request) -> Response:
     """`wrangler secret bulk` of newer versions: an object of names, each with a secret, or null to delete it."""
     given: Any = (await _object(request)).get("secrets", {})
     try:
-        secrets = {name: each and each["text"] for name, each in given.items()}
+        changes = {name: each and each["text"] for name, each in given.items()}
     except (AttributeError, KeyError, TypeError) as error:
         raise UsageError("`secrets` is no object of secrets.", code="bad_secret", status=400) from error
-    _check_secrets({name: text for name, text in secrets.items() if text is not None})
-    return ok(_secret_bindings(await _change_secrets(request, secrets)))
+    _check_secrets({name: text for name, text in changes.items() if text is not None})
+    return ok(_secret_bindings(await _change_secrets(request, changes)))
 
 
 async def _delete_secret(request: Request) -> Response:
@@ -335,9 +370,7 @@ async def _delete_secret(request: Request) -> Response:
 
 
 async def _change_secrets(request: Request, changes: dict[str, str | None]) -> Deployment:
-    merged = (await _held(request)).secrets | changes
-    secrets = {name: text for name, text in merged.items() if text is not None}
-    return await _workers(request).change(request.path_params["name"], secrets=secrets)
+    return await _workers(request).change_secrets(request.path_params["name"], changes)
 
 
 async def _delete(request: Request) -> Response:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import pytest
 
 from tests.server.conftest import Server
 from tests.workers.deployed.deployer import SCRIPTS, Deployer
-from tests.workers.deployed.forms import SNAKE, files, form, snake
+from tests.workers.deployed.forms import PYTHON, SNAKE, files, form, snake
 
 BROKEN = "import os\n\nraise RuntimeError('不行')\n"
 
@@ -83,7 +86,7 @@ def test_versions_are_uploaded_and_deployed_apart(cloud: Deployer) -> None:
     two = cloud.call("POST", "snake/versions", files=files(snake("2", annotations={"workers/message": "zwei"})))
     three = cloud.call("POST", "snake/versions", files=files(snake("3")))
     assert cloud.fetch("snake").json()["a"] == "1"
-    assert [each["id"] for each in cloud.call("GET", "snake/versions")["items"]][1:] == [two["id"], three["id"]]
+    assert [each["id"] for each in cloud.call("GET", "snake/versions")["items"]][:2] == [three["id"], two["id"]]
     assert cloud.call("GET", f"snake/versions/{three['id']}")["number"] == 3
     assert cloud.http.get(f"{SCRIPTS}/snake/versions/none").status_code == 404
 
@@ -141,12 +144,85 @@ def test_a_secret_with_which_it_does_not_start_is_not_kept(cloud: Deployer) -> N
     assert cloud.fetch("snake").json()["a"] == "1"
 
 
+def test_a_version_that_waits_has_its_secrets_and_the_crons_that_came_later(cloud: Deployer) -> None:
+    keep = {"keep_bindings": ["secret_text", "secret_key"]}
+
+    def put(name: str, text: str) -> httpx.Response:
+        return cloud.http.put(f"{SCRIPTS}/snake/secrets", json={"name": name, "text": text})
+
+    def upload(a: str, *secrets: dict[str, str], **metadata: Any) -> str:
+        bindings = [{"type": "plain_text", "name": "A", "text": a}, *secrets]
+        return cloud.call("POST", "snake/versions", files=files(snake(bindings=bindings, **metadata)))["id"]
+
+    def deploy(version: str) -> None:
+        cloud.call("POST", "snake/deployments", json={"versions": [{"version_id": version, "percentage": 100}]})
+
+    cloud.deploy("snake", snake("1"))
+    assert put("SECRET", "one").status_code == 200
+    upload("2", {"type": "secret_text", "name": "SECRET", "text": "two"}, **keep)
+    status, code, message = said(put("SECRET", "lost"))
+    assert (status, code, "not deployed" in message) == (400, 10215, True)
+    three = upload("3", **keep)
+    cloud.call("PUT", "snake/schedules", json=[{"cron": "0 5 * * *"}])
+    assert cloud.fetch("snake").json()["secret"] == "one"
+    deploy(three)
+    assert cloud.fetch("snake").json() | {"url": ""} == {"url": "", "a": "3", "secret": "two"}
+    assert cloud.call("GET", "snake/schedules")["schedules"] == [{"cron": "0 5 * * *"}]
+    assert put("SECRET", "three").status_code == 200, "older versions that wait are in nobody's way"
+    deploy(upload("4"))
+    assert cloud.fetch("snake").json()["secret"] is None, "an upload that does not keep secrets leaves them behind"
+
+
+def test_a_version_is_read_with_the_token(cloud: Deployer) -> None:
+    modules: dict[str, tuple[str, bytes | str]] = {"entry.py": (PYTHON, SNAKE), '"d"/文.md': ("text/plain", "文\r\n")}
+    cloud.deploy("snake", form(modules, bindings=[{"type": "plain_text", "name": "A", "text": "1"}]))
+    (version,) = cloud.call("GET", "snake/versions")["items"]
+    path = f"{SCRIPTS}/snake/content/v2?version={version['id']}"
+    answer = cloud.http.get(path)
+    assert answer.headers["cf-entrypoint"] == "entry.py"
+    head = f"Content-Type: {answer.headers['content-type']}\r\n\r\n".encode()
+    parts = email.message_from_bytes(head + answer.content, policy=email.policy.HTTP).iter_parts()
+    found = {part.get_param("name", header="content-disposition"): part.get_payload(decode=True) for part in parts}
+    assert found == {"entry.py": SNAKE.encode(), "%22d%22/文.md": "文\r\n".encode()}
+    with cloud.server.http() as stranger:
+        assert stranger.get(path).status_code == 401
+
+
 def test_crons_are_kept(cloud: Deployer) -> None:
     cloud.deploy("snake", snake())
     cloud.call("PUT", "snake/schedules", json=[{"cron": "*/5 * * * *"}])
-    assert cloud.call("GET", "snake/schedules")["schedules"] == [{"cron": "*/5 * * * *"}]
-    for body in ({"a": 1}, [1], [{}]):
+    for body in ({"a": 1}, [1], [{}], [{"cron": "* * L * *"}]):
         assert cloud.http.put(f"{SCRIPTS}/snake/schedules", json=body).status_code == 400
+    assert "`* * L * *`" in said(cloud.http.put(f"{SCRIPTS}/snake/schedules", json=[{"cron": "* * L * *"}]))[2]
+    assert cloud.call("GET", "snake/schedules")["schedules"] == [{"cron": "*/5 * * * *"}]
+
+
+@pytest.mark.slow
+def test_crons_are_run_also_after_a_restart(tmp_path: Path, edgecli_home: Path) -> None:
+    (tmp_path / "wrangler.toml").write_text('name = "test"\n')
+    source = SNAKE + "    async def scheduled(self, controller):\n        print('定时', controller.cron)\n"
+    first = Server(tmp_path, edgecli_home, "--no-warm")
+    try:
+        cloud = Deployer(first)
+        cloud.deploy("snake", snake(source=source))
+        cloud.call("PUT", "snake/schedules", json=[{"cron": "* * * * *"}, {"cron": "0 0 30 2 *"}])
+    finally:
+        first.end()
+    second = Server(tmp_path, edgecli_home, "--no-warm")
+    try:
+        cloud = Deployer(second)
+
+        def crons() -> list[list[str]]:
+            events = cloud.http.get("/edge/workers/logs").json()["result"]
+            return [each["logs"][0]["message"] for each in events if each["event"] and "cron" in each["event"]]
+
+        before = time.monotonic()
+        while not crons() and time.monotonic() < before + 90:
+            time.sleep(1)
+        assert crons() == [["定时 * * * * *"]]
+    finally:
+        code, _ = second.end()
+    assert code == 143
 
 
 def test_deleting_ends_it(cloud: Deployer) -> None:

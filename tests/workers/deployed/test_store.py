@@ -61,20 +61,29 @@ def test_what_was_published_is_found_again(store: DeployedStore) -> None:
 def test_a_later_version_replaces_the_modules_and_keeps_the_secrets(store: DeployedStore) -> None:
     first = store.draft("one", upload(bindings=[{"type": "secret_text", "name": "S", "text": "1"}, text("A", "1")]))
     store.publish(first)
-    second = store.draft("one", upload({"other.js": (ESM, CODE)}, bindings=[{"type": "inherit", "name": "A"}]))
+    kept = upload({"other.js": (ESM, CODE)}, bindings=[{"type": "inherit", "name": "A"}], keep_bindings=["secret_text"])
+    second = store.draft("one", kept, first)
     assert store.get("one").version == first.version, "a draft does not hold yet"
     store.publish(second)
     held = store.get("one")
     assert (held.created_on, held.secrets, held.bindings) == (first.created_on, {"S": "1"}, [text("A", "1")])
+    assert held.number == 2
     assert [path.name for path in store.directory.rglob("*.js")] == ["other.js"]
 
 
+def test_secrets_are_left_behind_where_wrangler_names_those_that_stay(store: DeployedStore) -> None:
+    secrets = [{"type": "secret_text", "name": name, "text": name.lower()} for name in ("A", "B", "C")]
+    first = store.draft("one", upload(bindings=secrets))
+    changed = [{"type": "inherit", "name": "A"}, {"type": "secret_text", "name": "B", "text": "new"}]
+    assert store.draft("one", upload(bindings=changed), first).secrets == {"A": "a", "B": "new"}
+
+
 def test_bindings_are_kept_where_wrangler_wants_it(store: DeployedStore) -> None:
-    store.publish(store.draft("one", upload(bindings=[text("A", "1"), text("B", "1"), {"type": "ai", "name": "AI"}])))
-    kept = store.draft("one", upload(bindings=[text("A", "2")], keep_bindings=["plain_text", "json"]))
+    first = store.draft("one", upload(bindings=[text("A", "1"), text("B", "1"), {"type": "ai", "name": "AI"}]))
+    kept = store.draft("one", upload(bindings=[text("A", "2")], keep_bindings=["plain_text", "json"]), first)
     assert kept.bindings == [text("A", "2"), text("B", "1")]
-    assert store.draft("one", upload(bindings=[text("A", "2")])).bindings == [text("A", "2")]
-    assert store.draft("one", upload(bindings=[{"type": "inherit", "name": "NEVER"}])).bindings == []
+    assert store.draft("one", upload(bindings=[text("A", "2")]), first).bindings == [text("A", "2")]
+    assert store.draft("one", upload(bindings=[{"type": "inherit", "name": "NEVER"}]), first).bindings == []
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "A", "-a", "a.b", "x" * 64, "é", "a\n", ".hidden"])

@@ -113,6 +113,17 @@ def test_a_worker_is_deployed_with_stores_that_wrangler_fills(run: Wrangler, clo
     uploaded = found(r"Version ID: (\S+)", run("versions", "upload", "--message", "zwei"))
     run("versions", "deploy", f"{uploaded}@100%", "-y")
     assert cloud.call("GET", "hey/deployments")["deployments"][0]["versions"][0]["version_id"] == uploaded
+    run("versions", "upload")
+    assert "Secret edit failed" in run("secret", "put", "SECRET", stdin="lost", fails=True)
+    run("versions", "secret", "put", "SECRET", stdin="später")
+    made = found(r"Created version (\S+)", run("versions", "secret", "put", "B", stdin="b"))
+    assert "SECRET" in run("versions", "secret", "list", "--latest-version")
+    run("versions", "deploy", f"{made}@100%", "-y")
+    assert cloud.fetch("hey").json()[:3] == ["文", "你好", "später"]
+    made = found(r"Created version (\S+)", run("versions", "secret", "delete", "B"))
+    run("versions", "deploy", f"{made}@100%", "-y")
+    assert json.loads(run("secret", "list")) == [{"name": "SECRET", "type": "secret_text"}]
+    assert cloud.fetch("hey").json()[2] == "später"
     assert "edgecli tail hey" in run("tail", fails=True)
 
     (tmp_path / "src" / "page.md").write_text("")
