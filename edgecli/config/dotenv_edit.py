@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edgecli.config.dotenv import Assignment, assignments, parse_dotenv
@@ -27,6 +27,30 @@ def set_variable(path: Path, name: str, value: str) -> bool:
     Raises ConfigError: `cannot_edit` for a value that the syntax cannot hold, `unreadable_dotenv`.
     """
     text = _read(path)
+    _write(path, _with(text, name, value, path.name))
+    return name in _values(text)
+
+
+def delete_variable(path: Path, name: str) -> None:
+    """Remove every assignment of `name`. Raises NotFoundError if there is none, ConfigError as `set_variable` does."""
+    text = _read(path)
+    if name not in _values(text):
+        raise NotFoundError(f"`{path.name}` sets no `{name}`.", code="no_such_secret")
+    _write(path, _without(text, name, path.name))
+
+
+def change_variables(path: Path, changes: Mapping[str, str | None]) -> None:
+    """Set all these variables, and remove those that are None; where one is refused, the file stays as it was.
+
+    Raises ConfigError as `set_variable` does.
+    """
+    text = _read(path)
+    for name, value in changes.items():
+        text = _without(text, name, path.name) if value is None else _with(text, name, value, path.name)
+    _write(path, text)
+
+
+def _with(text: str, name: str, value: str, file: str) -> str:
     lines = _lines(text)
     found = [each for each in assignments(text) if each.name == name]
     ending = "\r\n" if "\r\n" in text else "\n"
@@ -40,34 +64,28 @@ def set_variable(path: Path, name: str, value: str) -> bool:
             gap = "" if not text.removeprefix("\ufeff") or text.endswith(("\n", "\r")) else ending
             new = f"{text}{gap}{line}{ending}"
         if _values(new) == expected:
-            _write(path, new)
-            return bool(found)
+            return new
     raise ConfigError(
-        f"The value of `{name}` cannot be written into `{path.name}`: its quotes and backslashes exclude each other.",
+        f"The value of `{name}` cannot be written into `{file}`: its quotes and backslashes exclude each other.",
         hint="Encode it, as base64 for example, and let the Worker decode it.",
         code="cannot_edit",
     )
 
 
-def delete_variable(path: Path, name: str) -> None:
-    """Remove every assignment of `name`. Raises NotFoundError if there is none, ConfigError as `set_variable` does."""
-    text = _read(path)
+def _without(text: str, name: str, file: str) -> str:
     lines = _lines(text)
-    found = [each for each in assignments(text) if each.name == name]
-    if not found:
-        raise NotFoundError(f"`{path.name}` sets no `{name}`.", code="no_such_secret")
-    for each in reversed(found):
+    for each in reversed([each for each in assignments(text) if each.name == name]):
         lines = _lines(_replaced(lines, each, lambda old: "\ufeff" if old.startswith("\ufeff") else ""))
     new = "".join(lines)
     expected = _values(text)
-    del expected[name]
+    expected.pop(name, None)
     if _values(new) != expected:
         raise ConfigError(
-            f"`{path.name}` is written in a way that `{name}` cannot be taken out of.",
+            f"`{file}` is written in a way that `{name}` cannot be taken out of.",
             hint="Delete it by hand.",
             code="cannot_edit",
         )
-    _write(path, new)
+    return new
 
 
 def _spellings(value: str) -> list[str]:

@@ -86,9 +86,11 @@ class Files:
         size, block = 0, bytearray()
 
         def write(file: IO[bytes], data: bytes) -> None:
-            file.write(data)
             for each in hashes.values():
                 each.update(data)
+            left = memoryview(data)
+            while left:  # a disk that is nearly full takes a part, and says so at the next write
+                left = left[file.write(left) :]
 
         try:
             with path.open("xb", buffering=0) as file:

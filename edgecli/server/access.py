@@ -2,10 +2,10 @@
 
 On a loopback address the Cloudflare paths are open, as local clients come with tokens of their own invention.
 edgecli's own paths, which read local files, want the token of `.edgecli/server.json`; so does what deploys a Worker, as
-its code runs here, or reads its code. On any other address every call wants the configured token. Pages in a browser are
-kept out: a foreign `Host` (DNS rebinding) is refused, and so is a call from another `Origin` (cross-site requests) that
-brings no token. A page on another port of this machine is such an origin: whoever wrote it may not use the models and
-indexes.
+its code runs here, or reads its code. On any other address every call wants the configured token. Pages in a browser
+are kept out: a foreign `Host` (DNS rebinding) is refused, and so is a call from another `Origin` (cross-site requests)
+that brings no token. A page on another port of this machine is such an origin: whoever wrote it may not use the models
+and indexes.
 WebSockets obey the same rules: browsers let pages open them to any origin.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -155,6 +156,17 @@ def test_an_upload_that_breaks_off_changes_nothing(tmp_path: Path) -> None:
         await service.close()
 
     asyncio.run(check())
+
+
+def test_a_disk_that_takes_only_a_part_is_an_error_and_no_shorter_object(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, before[1]))
+    try:
+        with pytest.raises(StateError):
+            asyncio.run(files.Files(tmp_path).write(source([BODY])))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_was_deleted_from_outside_is_named(tmp_path: Path) -> None:

@@ -77,6 +77,47 @@ def test_a_secret_that_the_worker_will_not_see_is_a_warning(folder: Path, edgecl
     assert "will not see" not in edgecli("secret", "put", "B", stdin="x").stderr
 
 
+def test_many_are_set_at_once(folder: Path, edgecli: Run) -> None:
+    path = folder / ".dev.vars"
+    path.write_text("# mine\nA=1\nB=2\n")
+    (folder / "secrets.json").write_text('{"A": "it\'s 密", "C": "", "B": null, "NEVER": null}')
+    done = edgecli("secret", "bulk", "secrets.json")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "Set 2 secrets, deleted 2 in `.dev.vars`." in done.stderr
+    assert path.read_text() == "# mine\nA=\"it's 密\"\nC=''\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    done = edgecli("secret", "bulk", "-", "--json", stdin="D=4 # four\nexport E='five\n5'\n")
+    assert json.loads(done.stdout) == {"set": ["D", "E"], "deleted": [], "file": str(path)}
+    assert edgecli("secret", "list").stdout == "A\nC\nD\nE\n"
+    assert "Deleted 1 in" in edgecli("secret", "bulk", "-", stdin='{"D": null}').stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "holds no secrets"),
+        ("{}", "holds no secrets"),
+        ("[1]", "holds no secrets"),
+        ("just words", "holds no secrets"),
+        ('{\n  A: "b"\n}', "is no JSON: Expecting property name"),
+        ('{"A": "1", "B": 2}', "`B` is no string"),
+        ('{"A": "1", "a-b": "2"}', "`a-b` is no name"),
+    ],
+)
+def test_where_one_is_refused_none_is_set(folder: Path, edgecli: Run, content: str, said: str) -> None:
+    done = edgecli("secret", "bulk", "-", stdin=content)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert not (folder / ".dev.vars").exists()
+
+
+def test_a_file_of_secrets_that_is_not_there_or_cannot_be_kept_changes_nothing(folder: Path, edgecli: Run) -> None:
+    assert edgecli("secret", "bulk", "none.json").returncode == 3
+    (folder / ".dev.vars").write_text("A=1\n")
+    assert edgecli("secret", "bulk", "-", stdin=json.dumps({"A": "2", "B": "a'\"`#\\"})).returncode == 4
+    assert (folder / ".dev.vars").read_text() == "A=1\n"
+
+
 def test_a_terminal_asks_and_shows_nothing(folder: Path) -> None:
     child = pexpect.spawn(
         sys.executable, ["-m", "edgecli", "secret", "put", "A"], encoding="utf-8", timeout=60, env=dict(os.environ)

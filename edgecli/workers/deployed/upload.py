@@ -43,7 +43,7 @@ class Upload:
     """Name -> content type and content."""
     bindings: list[dict[str, Any]]
     kept: frozenset[str]
-    """Types of the bindings that stay as they were, unless `bindings` names them."""
+    """Types of the bindings that stay as they were, unless `bindings` names them; secrets, if it says nothing."""
     compatibility_date: str | None
     compatibility_flags: tuple[str, ...]
     message: str | None
@@ -91,11 +91,12 @@ def _checked(metadata: dict[str, Any], modules: dict[str, tuple[str, bytes]]) ->
     for each in cast("list[dict[str, Any]]", bindings):
         _check_binding(each)
     annotations = _field(metadata, "annotations", dict) or {}
+    keep = _field(metadata, "keep_bindings", list)
     return Upload(
         main_module=main,
         modules=modules,
         bindings=cast("list[dict[str, Any]]", bindings),
-        kept=frozenset(str(each) for each in _field(metadata, "keep_bindings", list) or ()),
+        kept=frozenset(["secret_text"] if keep is None else map(str, keep)),
         compatibility_date=_field(metadata, "compatibility_date", str),
         compatibility_flags=tuple(str(each) for each in _field(metadata, "compatibility_flags", list) or ()),
         message=_field(annotations, "workers/message", str),

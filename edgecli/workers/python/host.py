@@ -1,23 +1,21 @@
-"""A Python Worker, as the server runs it: requests go to its process, its calls and its words come back."""
+"""A Python Worker, as the server runs it: its process over its life, what it calls, and what it says."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import signal
-import time
 from typing import Any, ClassVar
-from urllib.parse import quote
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edgecli.config.settings import WorkersSettings
 from edgecli.workers.channel import scope_for
-from edgecli.workers.journal import Event, Journal, Level, Outcome
-from edgecli.workers.process import Place, WorkerError
+from edgecli.workers.journal import Event, Journal, Level
+from edgecli.workers.process import WorkerError
 from edgecli.workers.python.calls import Outbound, Usage, ask_app, scope_of
-from edgecli.workers.python.link import SLICE, Exchange, LinkClosedError, RemoteError
+from edgecli.workers.python.handlers import Handlers, error_of
+from edgecli.workers.python.link import Exchange, LinkClosedError
 from edgecli.workers.python.link import Message as Frame
 from edgecli.workers.python.spawn import Child
 from edgecli.workers.spec import WorkerSpec
@@ -29,11 +27,6 @@ _TICK = 0.1
 """Seconds between looks at a process's memory."""
 _GATHERED = 0.05
 """Seconds in which lines outside of requests become one event."""
-_REDACTED = ("auth", "cookie", "key", "secret", "token", "jwt")
-
-
-class _LeftError(Exception):
-    """The client has gone."""
 
 
 class PythonProcess:
@@ -59,7 +52,7 @@ class PythonProcess:
         self._bindings = {binding.name: binding for binding in spec.bindings}
         self._outbound = Outbound(allowed=settings.outbound == "allow", offline=offline, gateway=gateway)
         self._child: Child | None = None
-        self._events: dict[int, Event] = {}
+        self._handlers = Handlers(spec.name, journal, settings.request_timeout, self._open, self._why_it_ended)
         self._loose: Event | None = None
         self._verdict: WorkerError | None = None
         self._stopping = False
@@ -129,7 +122,7 @@ class PythonProcess:
                 )
             answer = self._ready.result()
             if answer[0] == "broken":
-                raise _error_of(answer[1])
+                raise error_of(answer[1])
         except BaseException:
             self._stopping = True
             await child.end()
@@ -154,115 +147,11 @@ class PythonProcess:
 
     async def fetch(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request: an ASGI app. Raises WorkerError as long as nothing was sent; afterwards cuts the answer."""
-        if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1011, "reason": "Python Workers have no WebSockets"})
-            return
-        head = _head(scope)
-        body, last = b"", True
-        if head["body"]:
-            first = await receive()
-            if first["type"] == "http.disconnect":
-                return
-            body, last = first.get("body", b""), not first.get("more_body", False)
-        event = Event(self._spec.name, event={"request": _shown(head)})
-        began = time.perf_counter()
-        started = False
-
-        async def answer(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start" and event.event is not None:
-                event.event["response"] = {"status": message["status"]}
-            started = True
-            await send(message)
-
-        try:
-            exchange = self._open(head, body[:SLICE], last=last and len(body) <= SLICE)
-            self._events[exchange.number] = event
-            attending = asyncio.create_task(_attend(exchange, receive, body[SLICE:], last))
-            try:
-                await self._relay(exchange, answer)
-            finally:
-                attending.cancel()
-                exchange.cancel()
-                self._events.pop(exchange.number, None)
-        except _LeftError:
-            event.outcome = "canceled"
-        except LinkClosedError:
-            error = await self._why_it_ended()
-            event.failed(error.code, error.message, outcome=_outcome(error))
-            if not started:
-                raise _noted(event, error) from None
-        except RemoteError as remote:
-            error = _error_of(remote.info)
-            event.failed(remote.info["name"], remote.info["message"], remote.info["stack"])
-            if not started:
-                raise _noted(event, error) from None
-        except WorkerError as error:
-            event.failed(error.code, error.message)
-            raise _noted(event, error) from None
-        except asyncio.CancelledError:
-            event.outcome = "canceled"
-            raise
-        finally:
-            event.milliseconds = (time.perf_counter() - began) * 1000
-            self._journal.add(event)
-
-    async def _relay(self, exchange: Exchange, send: Send) -> None:
-        head = await self._begun(exchange)
-        headers = [(name.encode(), _encoded(value)) for name, value in head["headers"]]
-        if "length" in head and head["status"] not in (101, 204, 304):
-            headers = [pair for pair in headers if pair[0] != b"content-length"]
-            headers.append((b"content-length", b"%d" % head["length"]))
-        start: Message = {"type": "http.response.start", "status": head["status"], "headers": headers}
-        if exchange.body.complete:
-            await send(start)
-            await send({"type": "http.response.body", "body": await exchange.body.read_all()})
-            return
-        await send(start)
-        while data := await exchange.body.read():
-            await send({"type": "http.response.body", "body": data, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-
-    async def _begun(self, exchange: Exchange) -> dict[str, Any]:
-        assert exchange.answer is not None
-        limit = self._settings.request_timeout
-        try:
-            async with asyncio.timeout(limit):
-                return await exchange.answer
-        except TimeoutError:
-            raise WorkerError(
-                f"The Worker did not begin its answer within {limit:g} s.",
-                code="worker_timeout",
-                hint="The setting `workers.request_timeout` says how long it may take.",
-                status=504,
-            ) from None
+        await self._handlers.fetch(scope, receive, send)
 
     async def scheduled(self, cron: str) -> None:
         """Run its `scheduled` handler. Raises WorkerError."""
-        when = time.time_ns() // 1_000_000
-        event = Event(self._spec.name, event={"cron": cron, "scheduledTime": when})
-        began = time.perf_counter()
-        try:
-            exchange = self._open({"do": "scheduled", "cron": cron, "scheduledTime": when}, b"", last=True)
-            self._events[exchange.number] = event
-            try:
-                await self._begun(exchange)
-            finally:
-                exchange.cancel()
-                self._events.pop(exchange.number, None)
-        except LinkClosedError:
-            error = await self._why_it_ended()
-            event.failed(error.code, error.message, outcome=_outcome(error))
-            raise error from None
-        except RemoteError as remote:
-            event.failed(remote.info["name"], remote.info["message"], remote.info["stack"])
-            raise _error_of(remote.info) from None
-        except WorkerError as error:
-            event.failed(error.code, error.message)
-            raise
-        finally:
-            event.milliseconds = (time.perf_counter() - began) * 1000
-            self._journal.add(event)
+        await self._handlers.scheduled(cron)
 
     def _open(self, head: dict[str, Any], body: bytes, *, last: bool) -> Exchange:
         if self._child is None:
@@ -360,7 +249,7 @@ class PythonProcess:
         scope = scope_for(scope_of(head["method"], head["path"], head["headers"]), binding)
         usage = Usage() if binding.type == "ai" else None
         await ask_app(self._channel, scope, exchange, usage)
-        event = self._events.get(head["for"])
+        event = self._handlers.events.get(head["for"])
         if usage is not None and event is not None and (tokens := usage.tokens()):
             before = event.tokens or (0, 0)
             event.tokens = (before[0] + tokens[0], before[1] + tokens[1])
@@ -371,13 +260,13 @@ class PythonProcess:
             case ["pong"]:
                 self._ping = None
             case ["log", number, level, text]:
-                event = self._events.get(number)
+                event = self._handlers.events.get(number)
                 if event is None:
                     self.said(level, text)
                 else:
                     event.log(level, text)
             case ["left", number, count]:
-                if event := self._events.get(number):
+                if event := self._handlers.events.get(number):
                     event.left_out += count
             case ["loading"] if not self._loading.done():
                 self._loading.set_result(None)
@@ -401,82 +290,6 @@ class PythonProcess:
 
 async def _first(*futures: asyncio.Future[Any], seconds: float) -> None:
     await asyncio.wait(futures, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-
-
-async def _attend(exchange: Exchange, receive: Receive, rest: bytes, last: bool) -> None:
-    """Send the rest of a request's body, and end the exchange when the client leaves."""
-    try:
-        if rest:
-            await exchange.out.write(rest, last=last)
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                break
-            if not last:
-                last = not message.get("more_body", False)
-                await exchange.out.write(message.get("body", b""), last=last)
-    except LinkClosedError:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-    exchange.cancel()
-    exchange.broken(_LeftError())
-
-
-def _head(scope: Scope) -> dict[str, Any]:
-    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-    host = body = ""
-    for name, value in headers:
-        if name == "host":
-            host = value
-        elif name in ("content-length", "transfer-encoding"):
-            body = value
-    raw = scope.get("raw_path")
-    path = _sent(raw) if raw else quote(scope["path"])
-    query = f"?{_sent(scope['query_string'])}" if scope["query_string"] else ""
-    url = f"{scope['scheme']}://{host or 'localhost'}{path}{query}"
-    return {"do": "fetch", "method": scope["method"], "url": url, "headers": headers, "body": body not in ("", "0")}
-
-
-def _sent(raw: bytes) -> str:
-    """Return a part of a URL as it was sent; bytes that should have been escaped are."""
-    return raw.decode() if raw.isascii() else quote(raw, safe="%/?:@!$&'()*+,;=-._~")
-
-
-def _encoded(value: str) -> bytes:
-    try:
-        return value.encode("latin-1")
-    except UnicodeEncodeError:
-        return value.encode()
-
-
-def _shown(head: dict[str, Any]) -> dict[str, Any]:
-    headers = {name: "REDACTED" if _secret(name) else value for name, value in head["headers"]}
-    return {"url": head["url"], "method": head["method"], "headers": headers}
-
-
-@functools.lru_cache(512)
-def _secret(name: str) -> bool:
-    return any(word in name for word in _REDACTED)
-
-
-def _error_of(info: dict[str, Any]) -> WorkerError:
-    place = Place(info["file"], info["line"], info.get("column")) if "file" in info else None
-    code = info["code"]
-    plain = code == "worker_bad_response" or info["name"] in ("NoHandlerError", "ModuleNotFoundError")
-    message = info["message"] if plain else f"{info['name']}: {info['message']}"
-    return WorkerError(message, code=code, hint=info.get("hint"), place=place, trace=info["stack"])
-
-
-def _noted(event: Event, error: WorkerError) -> WorkerError:
-    """Note with which status the request is answered for the Worker; return the error."""
-    if event.event is not None:
-        event.event["response"] = {"status": error.status}
-    return error
-
-
-def _outcome(error: WorkerError) -> Outcome:
-    outcomes: dict[str, Outcome] = {"worker_stalled": "exceededCpu", "worker_memory": "exceededMemory"}
-    return outcomes.get(error.code, "exception")
 
 
 def _ending(code: int) -> str:

@@ -170,7 +170,9 @@ def test_a_version_that_waits_has_its_secrets_and_the_crons_that_came_later(clou
     assert cloud.call("GET", "snake/schedules")["schedules"] == [{"cron": "0 5 * * *"}]
     assert put("SECRET", "three").status_code == 200, "older versions that wait are in nobody's way"
     deploy(upload("4"))
-    assert cloud.fetch("snake").json()["secret"] is None, "an upload that does not keep secrets leaves them behind"
+    assert cloud.fetch("snake").json()["secret"] == "three"
+    deploy(upload("5", keep_bindings=["secret_key"]))
+    assert cloud.fetch("snake").json()["secret"] is None, "`wrangler versions secret delete` names those that stay"
 
 
 def test_a_version_is_read_with_the_token(cloud: Deployer) -> None:

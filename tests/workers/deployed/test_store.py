@@ -61,7 +61,7 @@ def test_what_was_published_is_found_again(store: DeployedStore) -> None:
 def test_a_later_version_replaces_the_modules_and_keeps_the_secrets(store: DeployedStore) -> None:
     first = store.draft("one", upload(bindings=[{"type": "secret_text", "name": "S", "text": "1"}, text("A", "1")]))
     store.publish(first)
-    kept = upload({"other.js": (ESM, CODE)}, bindings=[{"type": "inherit", "name": "A"}], keep_bindings=["secret_text"])
+    kept = upload({"other.js": (ESM, CODE)}, bindings=[{"type": "inherit", "name": "A"}])
     second = store.draft("one", kept, first)
     assert store.get("one").version == first.version, "a draft does not hold yet"
     store.publish(second)
@@ -75,7 +75,9 @@ def test_secrets_are_left_behind_where_wrangler_names_those_that_stay(store: Dep
     secrets = [{"type": "secret_text", "name": name, "text": name.lower()} for name in ("A", "B", "C")]
     first = store.draft("one", upload(bindings=secrets))
     changed = [{"type": "inherit", "name": "A"}, {"type": "secret_text", "name": "B", "text": "new"}]
-    assert store.draft("one", upload(bindings=changed), first).secrets == {"A": "a", "B": "new"}
+    assert store.draft("one", upload(bindings=changed), first).secrets == {"A": "a", "B": "new", "C": "c"}
+    left = upload(bindings=changed, keep_bindings=["secret_key"])
+    assert store.draft("one", left, first).secrets == {"A": "a", "B": "new"}
 
 
 def test_bindings_are_kept_where_wrangler_wants_it(store: DeployedStore) -> None:

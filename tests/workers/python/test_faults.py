@@ -225,7 +225,7 @@ def test_a_crash_while_others_wait(start: Start, loop: Loop) -> None:
         await process.fetch(scope, receive, send)  # pyright: ignore[reportArgumentType]
 
     waiting = [loop.begin(ask()) for _ in range(20)]
-    eventually(lambda: len(process._events) == 20)  # pyright: ignore[reportPrivateUsage]
+    eventually(lambda: len(process._handlers.events) == 20)  # pyright: ignore[reportPrivateUsage]
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
 
@@ -299,7 +299,7 @@ asyncio.run(main())
 def test_stop_lets_requests_end(start: Start, loop: Loop) -> None:
     worker = start(default("await asyncio.sleep(0.5)\nreturn Response('done')"))
     asked = loop.loop.run_in_executor(None, worker.get, "/")
-    eventually(lambda: worker.process._events)  # pyright: ignore[reportPrivateUsage]
+    eventually(lambda: worker.process._handlers.events)  # pyright: ignore[reportPrivateUsage]
 
     worker.stop(grace=20)
 
@@ -311,7 +311,7 @@ def test_stop_lets_requests_end(start: Start, loop: Loop) -> None:
 def test_stop_ends_what_does_not_end(start: Start, loop: Loop) -> None:
     worker = start(default("while True: pass"))
     asked = loop.loop.run_in_executor(None, worker.get, "/")
-    eventually(lambda: worker.process._events)  # pyright: ignore[reportPrivateUsage]
+    eventually(lambda: worker.process._handlers.events)  # pyright: ignore[reportPrivateUsage]
     began = time.monotonic()
 
     worker.stop(grace=0.2)

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from edgecli.workers.process import Place
-from edgecli.workers.python.host import _sent  # pyright: ignore[reportPrivateUsage]
+from edgecli.workers.python.handlers import _sent  # pyright: ignore[reportPrivateUsage]
 from tests.workers.python.conftest import Loop, Start, default, eventually
 
 
@@ -299,7 +299,7 @@ def test_the_handler_ends_when_the_client_leaves(start: Start) -> None:
 
     with socket.create_connection((host, int(port))) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        running = worker.process._events  # pyright: ignore[reportPrivateUsage]
+        running = worker.process._handlers.events  # pyright: ignore[reportPrivateUsage]
         eventually(lambda: any(event.logs for event in running.values()))
     with worker.client.stream("GET", "/stream") as answer:
         next(answer.iter_raw())
