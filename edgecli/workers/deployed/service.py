@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 from starlette.types import Receive, Scope, Send
 
+from edgecli.errors import NotFoundError
 from edgecli.state import now
 from edgecli.workers.deployed.store import DeployedStore, Deployment
 from edgecli.workers.deployed.upload import Upload
@@ -127,6 +128,12 @@ class DeployedWorkers:
 
     async def fetch(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request to a Worker. Raises NotFoundError, and WorkerError if it does not start."""
+        if not name:
+            raise NotFoundError(
+                "This path names no Worker: deployed ones are at `/_workers/NAME/`.",
+                hint="`edgecli workers list` shows them.",
+                code="no_such_worker",
+            )
         worker = self.running.get(name)
         if worker is None:
             async with self._changing(name):

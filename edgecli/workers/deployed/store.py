@@ -47,6 +47,7 @@ class Deployment:
     secrets: dict[str, str] = field(default_factory=dict[str, str])
     crons: list[str] = field(default_factory=list[str])
     message: str | None = None
+    tag: str | None = None
 
 
 class DeployedStore:
@@ -118,6 +119,7 @@ class DeployedStore:
             secrets=secrets,
             crons=before.crons if before else [],
             message=upload.message,
+            tag=upload.tag,
         )
 
     def publish(self, deployment: Deployment, *, waiting: Collection[str] = ()) -> None:

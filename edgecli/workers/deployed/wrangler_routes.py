@@ -7,6 +7,7 @@ here runs on this machine (`server/access.py`).
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
@@ -18,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 
 from edgecli.envelope import ok, read_form, read_json
 from edgecli.errors import NotFoundError, StateError, UsageError
+from edgecli.workers.account import EMAIL
 from edgecli.workers.deployed.service import DeployedWorkers
 from edgecli.workers.deployed.store import Deployment
 from edgecli.workers.deployed.upload import NO_ASSETS, read_upload, unsupported
@@ -165,8 +167,13 @@ def _version_of(held: Deployment, number: int = 1) -> dict[str, Any]:
     return {
         "id": held.version,
         "number": number,
-        "metadata": {"created_on": held.modified_on, "modified_on": held.modified_on, "source": "wrangler"},
-        "annotations": {"workers/message": held.message} if held.message else {},
+        "metadata": {
+            "created_on": held.modified_on,
+            "modified_on": held.modified_on,
+            "source": "wrangler",
+            "author_email": EMAIL,
+        },
+        "annotations": _annotations(held),
         "resources": {
             "bindings": held.bindings + _secret_bindings(held),
             "script": {"etag": held.version, "handlers": ["fetch"]},
@@ -178,6 +185,11 @@ def _version_of(held: Deployment, number: int = 1) -> dict[str, Any]:
     }
 
 
+def _annotations(held: Deployment) -> dict[str, str]:
+    given = {"workers/message": held.message, "workers/tag": held.tag}
+    return {name: text for name, text in given.items() if text}
+
+
 async def _deployments(request: Request) -> Response:
     held = await _held(request)
     return ok(
@@ -187,9 +199,9 @@ async def _deployments(request: Request) -> Response:
                     "id": held.version,
                     "source": "wrangler",
                     "strategy": "percentage",
-                    "author_email": "",
+                    "author_email": EMAIL,
                     "created_on": held.modified_on,
-                    "annotations": {"workers/message": held.message} if held.message else {},
+                    "annotations": _annotations(held),
                     "versions": [{"version_id": held.version, "percentage": 100}],
                 }
             ]
@@ -252,9 +264,9 @@ async def _tail_producers(request: Request) -> Response:
 
 
 async def _tail(request: Request) -> Response:
-    name = (await _held(request)).name
+    name, root = (await _held(request)).name, request.app.state.runtime.project.root
     raise UsageError(
-        f"`wrangler tail` does not reach this server. Run `edgecli tail {name}` in the project's folder.",
+        f"`wrangler tail` does not reach this server. Run `edgecli tail {name} --cwd {shlex.quote(str(root))}`.",
         code="unsupported_tail",
         status=501,
     )
