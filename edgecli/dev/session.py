@@ -39,6 +39,8 @@ class Session:
     async def run(self, server: Running) -> None:
         """Show the bindings, say that it is ready, then watch files, journal and keys until this is cancelled."""
         worker = server.worker
+        if self._screen is not None:
+            self._screen.reporter.own = worker.spec.name if worker is not None else ""
         async with asyncio.TaskGroup() as tasks:
             if self._reloads and worker is not None:
                 tasks.create_task(self._watch(worker, server, tasks))

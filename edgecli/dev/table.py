@@ -6,6 +6,7 @@ import asyncio
 import json
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgecli.errors import EdgeError, NotFoundError
@@ -47,7 +48,9 @@ class Row(NamedTuple):
 
 async def rows(project: Project, runtime: Runtime) -> list[Row]:
     """Return the bindings, variables and secrets of a project's Worker."""
-    found = await asyncio.gather(*(_binding(each, project, runtime) for each in bindings_of(project)))
+    named = {each.binding: each.database_name for each in project.d1_databases if each.database_name}
+    bound = [replace(each, resource=named.get(each.name, each.resource)) for each in bindings_of(project)]
+    found = await asyncio.gather(*(_binding(each, project, runtime) for each in bound))
     variables = [
         Row(f"env.{name} ({_shortened(value)})", "Environment Variable", ["local"])
         for name, value in project.vars.items()

@@ -70,6 +70,7 @@ class Screen:
 
     def loaded(self, spec: WorkerSpec, seconds: float) -> None:
         """Say that the Worker was loaded again."""
+        self.reporter.own = spec.name
         console.success(f"Reloaded `{spec.name}` in {seconds * 1000:.0f} ms.")
 
     def broken(self, error: WorkerError, spec: WorkerSpec, *, answers: bool) -> None:

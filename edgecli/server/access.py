@@ -80,8 +80,10 @@ class AccessRules:
             )
         if _DEPLOYING.match(path) and (method not in {"GET", "HEAD"} or path.endswith("/content/v2")):
             return _unauthorised(
-                "Deploying a Worker, or reading its code, wants this server's token: the code runs on this machine.",
-                hint='`eval "$(edgecli workers env)"` sets it, and the address, for wrangler.',
+                # In one sentence: wrangler shows no hints, and each start of the server has another token.
+                "Deploying a Worker, or reading its code, wants the token of the server as it runs now: "
+                '`eval "$(edgecli workers env)"` sets it for wrangler.',
+                hint="A Worker's code runs on this machine, so not everybody may bring one.",
             )
         return None
 

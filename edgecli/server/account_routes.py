@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from edgecli.envelope import ok
-from edgecli.workers.account import ACCOUNT
+from edgecli.workers.account import ACCOUNT, EMAIL
 
 _API = "/client/v4"
 _NAME = "This machine (edgecli)"
@@ -18,7 +18,7 @@ _NAME = "This machine (edgecli)"
 def routes() -> list[BaseRoute]:
     """Return the routes."""
     account = {"id": ACCOUNT, "name": _NAME, "type": "standard"}
-    user = {"id": ACCOUNT, "email": "you@localhost", "first_name": None, "last_name": None}
+    user = {"id": ACCOUNT, "email": EMAIL, "first_name": None, "last_name": None}
     membership = {"id": ACCOUNT, "status": "accepted", "account": account, "roles": ["Administrator"]}
     return [
         _constant("/user", user),

@@ -29,7 +29,7 @@ class Server(uvicorn.Server):
             access_log=False,
         )
         super().__init__(config)
-        logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
+        logging.getLogger("uvicorn.error").addFilter(_is_news)
         self.ended_by: int | None = None
         """The number of the signal that ended it."""
         self._signals = (signal.SIGINT, signal.SIGTERM) if signals else ()
@@ -50,6 +50,7 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def _is_no_cancellation(record: logging.LogRecord) -> bool:
-    """Leave out the trace of an answer that was cut off by the end of the server."""
-    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out the trace of an answer that the server's end cut off, and that one was cut: its Worker has said why."""
+    cancelled = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not cancelled and record.msg != "ASGI callable returned without completing response."

@@ -173,6 +173,7 @@ class Plain:
         else:
             console.write(f"Ready on {server.shown}\n")
         reporter = Reporter(form=server.runtime.settings.server.log)
+        reporter.own = server.worker.spec.name if server.worker is not None else ""
         async with asyncio.TaskGroup() as tasks:
             if self._warm:
                 tasks.create_task(server.warm())

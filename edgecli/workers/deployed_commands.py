@@ -11,7 +11,7 @@ import typer
 
 from edgecli import console
 from edgecli.cli import common
-from edgecli.errors import StateError
+from edgecli.errors import StateError, UsageError
 from edgecli.state import ServerInfo, StatePaths, read_server
 
 SCRIPTS = "/client/v4/accounts/local/workers/scripts"
@@ -58,6 +58,12 @@ def delete(name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do
     """Stop a deployed Worker and delete its code and secrets. What its bindings hold stays."""
     client = _client()
     client.call("GET", f"{SCRIPTS}/{quote(name, safe='')}/settings")  # one that is not there needs no question
+    if not yes and not console.is_terminal():
+        raise UsageError(
+            f"Deleting `{name}` wants a confirmation, and there is no terminal to ask on.",
+            hint="Add --yes.",
+            code="needs_confirmation",
+        )
     if not yes and not console.confirm(f"Delete the Worker `{name}` with its secrets?"):
         raise typer.Exit(1)
     client.call("DELETE", f"{SCRIPTS}/{quote(name, safe='')}")
@@ -94,20 +100,21 @@ def env() -> None:
 def _server() -> ServerInfo:
     server = read_server(StatePaths(common().project().state_dir))
     if server is None:
-        raise _no_server()
+        raise no_server()
     return server
 
 
 def _client() -> Any:
     client = common().client()
     if not client.warm:
-        raise _no_server()
+        raise no_server()
     return client
 
 
-def _no_server() -> StateError:
+def no_server() -> StateError:
+    """Return the error for a project without a server."""
     return StateError(
         "No server runs for this project.",
-        hint="Start `edgecli dev`, or `edgecli serve`, in another terminal.",
+        hint="Start `edgecli dev`, or `edgecli serve`, in another terminal; `--cwd DIR` asks that of another project.",
         code="no_server",
     )

@@ -63,12 +63,14 @@ def words(message: Sequence[Any]) -> str:
     return " ".join(each if isinstance(each, str) else json.dumps(each, ensure_ascii=False) for each in message)
 
 
-def request_line(event: Event, paint: Painter) -> str:
-    """Return `GET /path 200 OK (12 ms, 34+56 tokens)`."""
+def request_line(event: Event, paint: Painter, *, named: bool = False) -> str:
+    """Return `GET /path 200 OK (12 ms, 34+56 tokens)`; `named` adds the Worker's name."""
     facts = event.event or {}
     took = [_milliseconds(event.milliseconds)] if event.milliseconds is not None else []
     if event.tokens is not None:
         took.append(f"{event.tokens[0]}+{event.tokens[1]} tokens")
+    if named:
+        took.append(event.worker)
     end = paint(f" ({', '.join(took)})", "dim") if took else ""
     if "request" not in facts:
         outcome = _OUTCOMES.get(event.outcome, "Unknown")
@@ -162,6 +164,8 @@ class Reporter:
         """`form` is that of requests, as `edgecli.server.log` has it; `level` the least of lines to show."""
         self.form = form
         self.level = level
+        self.own: str | None = None
+        """The Worker whose requests bear no name; None names nobody's."""
         self.paint = Painter(colour=wants_colour(sys.stderr))
         self._write = write or sys.stderr.write
         self._budget = LINES_A_SECOND
@@ -215,7 +219,7 @@ class Reporter:
 
     def _lines(self, event: Event) -> Iterator[str]:
         if event.event is not None and self.form == "text":
-            yield request_line(event, self.paint)
+            yield request_line(event, self.paint, named=self.own is not None and event.worker != self.own)
         yield from detail(event, self.paint, level=self.level)
 
 

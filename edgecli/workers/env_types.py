@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from edgecli.workers.python_protocols import PROTOCOLS
 
@@ -48,6 +48,15 @@ _PYTHON = {
     "r2_buckets": "R2Bucket",
     "vectorize": "VectorizeIndex",
 }
+_MODULES = {"Text": "string", "Data": "ArrayBuffer", "CompiledWasm": "WebAssembly.Module"}
+_PROCESS_ENV = """\
+type StringifyValues<EnvType extends Record<string, unknown>> = {{
+	[Binding in keyof EnvType]: EnvType[Binding] extends string ? EnvType[Binding] : string;
+}};
+declare namespace NodeJS {{
+	interface ProcessEnv extends StringifyValues<Pick<Cloudflare.Env, {}>> {{}}
+}}
+"""
 _IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 
 
@@ -101,7 +110,8 @@ def render(project: Project, language: Language, *, interface: str, strict_vars:
     """Return the file of types. With `strict_vars`, a variable's type is its value."""
     found = members(project)
     if language == "typescript":
-        return _typescript(found, interface, strict_vars=strict_vars)
+        text = _typescript(found, interface, strict_vars=strict_vars)
+        return text + _process_env(project, found) + "".join(_modules(project))
     return _python(found, interface, strict_vars=strict_vars)
 
 
@@ -117,6 +127,26 @@ def _typescript(found: list[Member], interface: str, *, strict_vars: bool) -> st
         lines.append(f"\t\t{name}: {_typescript_type(each, strict_vars)};")
     lines += ["\t}", "}", f"interface {interface} extends Cloudflare.Env {{}}", ""]
     return "\n".join(lines)
+
+
+def _process_env(project: Project, found: list[Member]) -> str:
+    """Return the type of `process.env`, where Node's API is there and has the Worker's variables."""
+    flags = project.compatibility_flags
+    filled = (project.compatibility_date or "") >= "2025-04-01" or "nodejs_compat_populate_process_env" in flags
+    names = [json.dumps(each.name, ensure_ascii=False) for each in found if each.kind in ("var", "secret")]
+    if "nodejs_compat" not in flags or not filled or "nodejs_compat_do_not_populate_process_env" in flags or not names:
+        return ""
+    return _PROCESS_ENV.format(" | ".join(names))
+
+
+def _modules(project: Project) -> Iterator[str]:
+    """Yield the types of what `rules` makes modules of."""
+    rules: Any = project.raw.get("rules", [])
+    for rule in rules:
+        kind = _MODULES.get(rule.get("type")) if isinstance(rule, dict) else None
+        for glob in cast("list[str]", rule.get("globs", [])) if kind else ():
+            name = f"*.{glob.rpartition('.')[2]}" if "*" in glob and "." in glob else glob
+            yield f"declare module {json.dumps(name)} {{\n\tconst value: {kind};\n\texport default value;\n}}\n"
 
 
 def _typescript_type(member: Member, strict_vars: bool) -> str:

@@ -9,6 +9,9 @@ from starlette.types import Receive, Scope, Send
 
 from edgecli.errors import EdgeError
 
+GONE = "worker_gone"
+"""The code of an error that says that there is no process any more: it has seen nothing of the request."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

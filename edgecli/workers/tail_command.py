@@ -10,7 +10,8 @@ import typer
 
 from edgecli import console
 from edgecli.cli import common
-from edgecli.errors import StateError, UsageError
+from edgecli.errors import UsageError
+from edgecli.workers.deployed_commands import no_server
 
 if TYPE_CHECKING:
     from edgecli.client import Client
@@ -38,11 +39,7 @@ def tail(
         raise UsageError(f"There is no format `{form}`.", hint="Choose `pretty` or `json`.")
     client = common().client()
     if not client.warm:
-        raise StateError(
-            "No server runs for this project, so there is nothing to follow.",
-            hint="Start `edgecli dev`, or `edgecli serve`, in another terminal.",
-            code="no_server",
-        )
+        raise no_server()
     asked = {"worker": worker, "header": header, "search": search, "sampling": sampling_rate}
     asked |= {"status": status or None, "method": method or None}
     _follow(client, asked, form, worker or "the Workers of this project")

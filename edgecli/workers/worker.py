@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from edgecli.errors import EdgeError
 from edgecli.workers.error_page import answer
 from edgecli.workers.journal import Event, Journal
-from edgecli.workers.process import WorkerError, WorkerProcess
+from edgecli.workers.process import GONE, WorkerError, WorkerProcess
 from edgecli.workers.spec import WorkerSpec
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
@@ -207,7 +207,14 @@ class Worker:
         process = self._process
         try:
             process = process or await self._next()
-            await process.fetch(scope, receive, send)
+            try:
+                await process.fetch(scope, receive, send)
+            except WorkerError as error:
+                if error.code != GONE:
+                    raise
+                await process.wait()
+                process = self._process or await self._next()
+                await process.fetch(scope, receive, send)
         except WorkerError as error:
             if process is None:
                 self._journal.add(refused(self.spec.name, scope, error))

@@ -26,6 +26,10 @@ index_name = "nothing"
 [[kv_namespaces]]
 binding = "KV"
 id = "one"
+[[d1_databases]]
+binding = "DB"
+database_name = "shop"
+database_id = "1-2"
 [browser]
 binding = "BROWSER"
 [vars]
@@ -70,6 +74,7 @@ def test_what_it_says(table: list[Row]) -> None:
         ("env.VECTORS (docs)", "Vectorize Index", ["2 dimensions, cosine, 1 vector"]),
         ("env.MISSING (nothing)", "Vectorize Index", ["not created"]),
         ("env.KV (one)", "KV Namespace", ["local"]),
+        ("env.DB (shop)", "D1 Database", ["local"]),
         ("env.BROWSER", "Browser Run", ["not available"]),
         ('env.GREETING ("hi")', "Environment Variable", ["local"]),
         ('env.LONG ("0123456789ab…)', "Environment Variable", ["local"]),

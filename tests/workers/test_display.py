@@ -18,6 +18,7 @@ def called(status: int = 200, url: str = "http://localhost:8787/a?b=1", **facts:
 def test_a_request_is_one_line() -> None:
     assert request_line(called(milliseconds=12.3, tokens=(34, 56)), PLAIN) == "GET /a?b=1 200 OK (12 ms, 34+56 tokens)"
     assert request_line(called(404, milliseconds=1.25), PLAIN) == "GET /a?b=1 404 Not Found (1.2 ms)"
+    assert request_line(called(milliseconds=12.3), PLAIN, named=True) == "GET /a?b=1 200 OK (12 ms, trial)"
     assert request_line(called(299), PLAIN) == "GET /a?b=1 299"
     assert request_line(called(url="http://localhost/a\x1b[2J%0A\n/b"), PLAIN).count("\n") == 0
     assert "\x1b" not in request_line(called(url="http://localhost/\x1b[2J"), PLAIN)
@@ -84,6 +85,14 @@ def test_a_second_shows_so_many_lines_and_counts_the_rest() -> None:
     assert written[-1] == f"  … {3_000_000 + 3 * (LINES_A_SECOND + 1) - LINES_A_SECOND} lines left out\n"
     reporter.report(called())
     assert written[-1] == "GET /a?b=1 200 OK\n"
+
+
+def test_requests_of_other_workers_bear_their_name() -> None:
+    written: list[str] = []
+    reporter = Reporter(form="text", write=written.append)
+    for reporter.own in ("trial", "other"):
+        reporter.report(called())
+    assert written == ["GET /a?b=1 200 OK\n", "GET /a?b=1 200 OK (trial)\n"]
 
 
 def test_who_does_not_keep_up_hears_how_much_was_missed() -> None:

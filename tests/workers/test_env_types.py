@@ -105,6 +105,38 @@ def test_typescript_is_as_wrangler_writes_it(project: Path) -> None:
     assert (project / "worker-configuration.d.ts").read_text() == TYPESCRIPT
 
 
+def test_modules_and_process_env_have_types_as_wrangler_writes_them(project: Path) -> None:
+    config = """
+    compatibility_date = "2026-03-01"
+    compatibility_flags = ["nodejs_compat"]
+    vars = { A = "a", B = 1 }
+    rules = [{ type = "Text", globs = ["**/*.md", "x/y.html"] }, { type = "ESModule", globs = ["**/*.js"] }]
+    """
+    (project / "wrangler.toml").write_text(config)
+    assert run(app, ["types", "a.d.ts"]) == 0
+    _, found, text = (project / "a.d.ts").read_text().partition("interface Env extends Cloudflare.Env {}\n")
+    assert found
+    assert (
+        text
+        == """\
+type StringifyValues<EnvType extends Record<string, unknown>> = {
+	[Binding in keyof EnvType]: EnvType[Binding] extends string ? EnvType[Binding] : string;
+};
+declare namespace NodeJS {
+	interface ProcessEnv extends StringifyValues<Pick<Cloudflare.Env, "A" | "B" | "TOKEN">> {}
+}
+declare module "*.md" {
+	const value: string;
+	export default value;
+}
+declare module "x/y.html" {
+	const value: string;
+	export default value;
+}
+"""
+    )
+
+
 def test_variables_may_be_loose(project: Path) -> None:
     assert run(app, ["types", "a.d.ts", "--no-strict-vars", "--env-interface", "Mine"]) == 0
     text = (project / "a.d.ts").read_text()

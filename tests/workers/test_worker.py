@@ -15,7 +15,7 @@ import pytest
 from edgecli.errors import UpstreamError
 from edgecli.workers import worker as room
 from edgecli.workers.journal import Journal
-from edgecli.workers.process import Place, WorkerError
+from edgecli.workers.process import GONE, Place, WorkerError
 from edgecli.workers.spec import WorkerSpec
 from edgecli.workers.worker import Worker
 from tests.workers.far_side import Machine
@@ -200,6 +200,20 @@ def test_a_process_that_dies_is_started_anew_and_requests_wait(play: Play) -> No
             assert (await stage.asked()).text == str(number + 1)
         assert states == ["running", "restarting", "running", "restarting", "running"]
         assert stage.machine.given_back == 2
+
+    play(story)
+
+
+def test_a_request_that_meets_a_process_that_just_died_goes_to_the_next_one(play: Play) -> None:
+    async def story(stage: Stage) -> None:
+        await stage.worker.start()
+        dying = stage.machine.made[0]
+        dying.failure = WorkerError("The Worker's process has ended.", code=GONE)
+        asked = asyncio.create_task(stage.asked())
+        await asyncio.sleep(0.02)
+        assert not asked.done()
+        dying.die(WorkerError("killed", code="worker_died"))
+        assert (await asked).text == "2"
 
     play(story)
 

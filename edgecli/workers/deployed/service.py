@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from starlette.types import Receive, Scope, Send
 
-from edgecli.errors import UsageError
+from edgecli.errors import NotFoundError, UsageError
 from edgecli.state import now
 from edgecli.workers.cron import run_crons
 from edgecli.workers.deployed.store import DeployedStore, Deployment
@@ -181,7 +181,13 @@ class DeployedWorkers:
                 await worker.stop()
 
     async def fetch(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request to a Worker. Raises NotFoundError."""
+        """Answer a request to a Worker. Raises NotFoundError, and WorkerError if it does not start."""
+        if not name:
+            raise NotFoundError(
+                "This path names no Worker: deployed ones are at `/_workers/NAME/`.",
+                hint="`edgecli workers list` shows them.",
+                code="no_such_worker",
+            )
         worker = await self._begun(name)
         await worker.fetch(scope, receive, send)
 

@@ -47,6 +47,7 @@ class Deployment:
     secrets: dict[str, str] = field(default_factory=dict[str, str])
     crons: list[str] = field(default_factory=list[str])
     message: str | None = None
+    tag: str | None = None
     number: int = 1
     """Counts the versions of a Worker."""
 
@@ -126,6 +127,7 @@ class DeployedStore:
             compatibility_flags=list(upload.compatibility_flags),
             secrets=secrets,
             message=upload.message,
+            tag=upload.tag,
             number=before.number + 1 if before else 1,
         )
 

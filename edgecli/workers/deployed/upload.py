@@ -47,6 +47,7 @@ class Upload:
     compatibility_date: str | None
     compatibility_flags: tuple[str, ...]
     message: str | None
+    tag: str | None
 
 
 async def read_upload(request: Request) -> Upload:
@@ -100,6 +101,7 @@ def _checked(metadata: dict[str, Any], modules: dict[str, tuple[str, bytes]]) ->
         compatibility_date=_field(metadata, "compatibility_date", str),
         compatibility_flags=tuple(str(each) for each in _field(metadata, "compatibility_flags", list) or ()),
         message=_field(annotations, "workers/message", str),
+        tag=_field(annotations, "workers/tag", str),
     )
 
 

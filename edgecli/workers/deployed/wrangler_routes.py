@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shlex
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -21,6 +22,7 @@ from starlette.routing import BaseRoute, Route
 
 from edgecli.envelope import ok, read_form, read_json
 from edgecli.errors import NotFoundError, StateError, UsageError
+from edgecli.workers.account import EMAIL
 from edgecli.workers.cron import Cron
 from edgecli.workers.deployed.service import DeployedWorkers
 from edgecli.workers.deployed.store import Deployment
@@ -190,8 +192,13 @@ def _version_of(held: Deployment) -> dict[str, Any]:
     return {
         "id": held.version,
         "number": held.number,
-        "metadata": {"created_on": held.modified_on, "modified_on": held.modified_on, "source": "wrangler"},
-        "annotations": {"workers/message": held.message} if held.message else {},
+        "metadata": {
+            "created_on": held.modified_on,
+            "modified_on": held.modified_on,
+            "source": "wrangler",
+            "author_email": EMAIL,
+        },
+        "annotations": _annotations(held),
         "resources": {
             "bindings": held.bindings + _secret_bindings(held),
             "script": {"etag": held.version, "handlers": ["fetch"]},
@@ -203,6 +210,11 @@ def _version_of(held: Deployment) -> dict[str, Any]:
     }
 
 
+def _annotations(held: Deployment) -> dict[str, str]:
+    given = {"workers/message": held.message, "workers/tag": held.tag}
+    return {name: text for name, text in given.items() if text}
+
+
 async def _deployments(request: Request) -> Response:
     held = await _held(request)
     return ok(
@@ -212,9 +224,9 @@ async def _deployments(request: Request) -> Response:
                     "id": held.version,
                     "source": "wrangler",
                     "strategy": "percentage",
-                    "author_email": "",
+                    "author_email": EMAIL,
                     "created_on": held.modified_on,
-                    "annotations": {"workers/message": held.message} if held.message else {},
+                    "annotations": _annotations(held),
                     "versions": [{"version_id": held.version, "percentage": 100}],
                 }
             ]
@@ -277,9 +289,9 @@ async def _tail_producers(request: Request) -> Response:
 
 
 async def _tail(request: Request) -> Response:
-    name = (await _held(request)).name
+    name, root = (await _held(request)).name, request.app.state.runtime.project.root
     raise UsageError(
-        f"`wrangler tail` does not reach this server. Run `edgecli tail {name}` in the project's folder.",
+        f"`wrangler tail` does not reach this server. Run `edgecli tail {name} --cwd {shlex.quote(str(root))}`.",
         code="unsupported_tail",
         status=501,
     )

@@ -148,11 +148,13 @@ def write_config(folder: Path, spec: WorkerSpec, bundle: Bundle, around: Surroun
         if not {"nodejs_als", "nodejs_compat", "nodejs_compat_v2"} & set(flags):
             flags.append("nodejs_als")
     worker |= {"compatibilityDate": date, "compatibilityFlags": flags, "globalOutbound": "outbound"}
+    worker["cacheApiOutbound"] = "cache"
     config = {
         "services": [
             {"name": "worker", "worker": worker},
             {"name": "outbound", "worker": _outbound(around)},
             {"name": "network", "network": _NETWORK},
+            {"name": "cache", "worker": _between("cache.mjs", around)},
             {"name": "edge", "external": _edge(around, {})},
             {"name": "gateway", "external": _edge(around, {GATEWAY_HEADER: around.token}, proto="x-forwarded-proto")},
             {"name": "desk", "external": {"address": f"unix:{folder / DESK_PATH}", "http": {"style": Word("host")}}},
@@ -219,14 +221,7 @@ def _services(binding: Binding, around: Surroundings) -> Iterator[dict[str, Any]
     edge = f"edge:{binding.name}"
     yield {"name": edge, "external": _edge(around, {TOKEN_HEADER: around.token, BINDING_HEADER: binding.name})}
     if module := _BETWEEN.get(binding.type):
-        yield {
-            "name": f"between:{binding.name}",
-            "worker": {
-                "modules": [{"name": f"edgecli-{module}", "esModule": _module(module)}],
-                "compatibilityDate": around.newest_date,
-                "bindings": [{"name": "EDGE", "service": edge}],
-            },
-        }
+        yield {"name": f"between:{binding.name}", "worker": _between(module, around, {"name": "EDGE", "service": edge})}
 
 
 def _edge(around: Surroundings, headers: dict[str, str], *, proto: str | None = None) -> dict[str, Any]:
@@ -240,14 +235,21 @@ def _edge(around: Surroundings, headers: dict[str, str], *, proto: str | None = 
 
 
 def _outbound(around: Surroundings) -> dict[str, Any]:
+    return _between(
+        "outbound.mjs",
+        around,
+        {"name": "GATEWAY", "service": "gateway"},
+        {"name": "NETWORK", "service": "network"},
+        {"name": "REFUSED", "text": around.refused},
+    )
+
+
+def _between(module: str, around: Surroundings, *bindings: dict[str, Any]) -> dict[str, Any]:
+    """Return a Worker of edgecli's own."""
     return {
-        "modules": [{"name": "edgecli-outbound.mjs", "esModule": _module("outbound.mjs")}],
+        "modules": [{"name": f"edgecli-{module}", "esModule": _module(module)}],
         "compatibilityDate": around.newest_date,
-        "bindings": [
-            {"name": "GATEWAY", "service": "gateway"},
-            {"name": "NETWORK", "service": "network"},
-            {"name": "REFUSED", "text": around.refused},
-        ],
+        "bindings": list(bindings),
     }
 
 

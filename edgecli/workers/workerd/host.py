@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from edgecli.config.settings import WorkersSettings
 from edgecli.workers.journal import Event, Journal, Level, Outcome
-from edgecli.workers.process import WorkerError
+from edgecli.workers.process import GONE, WorkerError
 from edgecli.workers.spec import WorkerSpec
 from edgecli.workers.workerd import config, install
 from edgecli.workers.workerd.bundle import Bundle, make_bundle
@@ -33,6 +33,8 @@ START_SECONDS = 30.0
 """What workerd is given to read its configuration and run the modules' own code."""
 DRAIN_SECONDS = 0.5
 """What a Worker that is to end is given to write down the requests that have ended."""
+VERDICT_SECONDS = 1.0
+"""What the end of a process may take to be understood, before a request says why it was not answered."""
 T = TypeVar("T")
 _OUTCOMES: dict[str, Outcome] = {"worker_stalled": "exceededCpu", "worker_memory": "exceededMemory"}
 
@@ -93,7 +95,15 @@ class WorkerdProcess:
 
     async def fetch(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that did not come over the public socket. Raises WorkerError as long as nothing was sent."""
-        await _running(self._proxy)(scope, receive, send)
+        try:
+            await _running(self._proxy)(scope, receive, send)
+        except WorkerError as error:
+            if error.code == "worker_unreachable" and self._waiting is not None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(VERDICT_SECONDS):
+                        if verdict := await self.wait():
+                            raise verdict from error
+            raise
 
     async def scheduled(self, cron: str) -> None:
         """Run the `scheduled` handler. Raises WorkerError, code `worker_exception`."""
@@ -295,5 +305,5 @@ def _accept_with_request(listener: socket.socket) -> None:
 
 def _running(part: T | None) -> T:
     if part is None:
-        raise WorkerError("The Worker does not run.", code="worker_unreachable", status=502)
+        raise WorkerError("The Worker does not run.", code=GONE, status=502)
     return part

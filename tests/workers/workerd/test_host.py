@@ -14,8 +14,9 @@ import websockets
 from starlette.types import Message, Receive, Scope, Send
 
 from edgecli.config.settings import WorkersSettings
+from edgecli.server.listening import Server
+from edgecli.workers.process import GONE, WorkerError
 from edgecli.workers.process import Place as SourcePlace
-from edgecli.workers.process import WorkerError
 from tests.workers.workerd.serving import Place, place, spec_of, write
 
 pytestmark = pytest.mark.usefixtures("programs")
@@ -49,6 +50,12 @@ export default {
     if (pathname === "/never") await new Promise(() => {});
     if (pathname === "/loop") for (;;) {}
     if (pathname === "/body") return new Response(request.body);
+    if (pathname === "/cut") {
+      return new Response(new ReadableStream({
+        start: (to) => to.enqueue(new Uint8Array(9)),
+        pull: async (to) => { await scheduler.wait(50); to.error(new Error("cut")); },
+      }));
+    }
     if (pathname === "/eat") {
       for (const kept = []; ; await scheduler.wait(1)) kept.push(new Uint8Array(8 << 20).fill(1));
     }
@@ -347,6 +354,53 @@ def test_the_asgi_way_in_streams_both_ways_and_keeps_every_path_for_the_worker(r
 
                 left = {"type": "http", "method": "POST", "path": "/body", "headers": [(b"content-length", b"9")]}
                 await here.processes[0].fetch(left, leaves, nothing)
+
+    asyncio.run(run())
+
+
+def test_a_request_says_why_the_process_ended_under_it(root: Path) -> None:
+    async def run() -> None:
+        async with place() as here:
+            await start(here, root, public=False, settings=WorkersSettings(stall_timeout=1))
+            client = httpx2.AsyncClient(transport=httpx2.ASGITransport(here.processes[0].fetch), timeout=20)
+            with pytest.raises(WorkerError, match="endless loop"):
+                await client.get("http://h/loop")
+            with pytest.raises(WorkerError) as caught:
+                await client.get("http://h/x")
+            assert caught.value.code == GONE
+
+    asyncio.run(run())
+
+
+def test_the_asgi_way_in_answers_while_it_asks_and_takes_websockets(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def run() -> None:
+        async with place() as here:
+            await start(here, root, public=False)
+
+            async def app(scope: Scope, receive: Receive, send: Send) -> None:
+                await here.processes[0].fetch(scope, receive, send)
+
+            server = Server(app, signals=False)
+            serving = asyncio.create_task(server.serve(sockets=[here.listener]))
+            try:
+                sent = os.urandom(8 << 20)
+                assert (await here.http.post("/body", content=sent)).content == sent
+                assert (await here.http.get("/一?二=%2F")).text == "你好 /%E4%B8%80"
+                with pytest.raises(httpx2.RemoteProtocolError):
+                    await here.http.get("/cut")
+                assert "ASGI" not in capsys.readouterr().err, "the Worker has said why the answer was cut"
+                async with websockets.connect(f"ws://127.0.0.1:{here.port}/socket", proxy=None) as client:
+                    await client.send("一")
+                    assert await client.recv() == "回声 一"
+                    await client.close(4001, "done")
+                with pytest.raises(websockets.InvalidStatus) as refused:
+                    await websockets.connect(f"ws://127.0.0.1:{here.port}/throw", proxy=None)
+                assert refused.value.response.status_code == 500
+            finally:
+                server.should_exit = True
+                await serving
 
     asyncio.run(run())
 

@@ -1,0 +1,86 @@
+"""A WebSocket of the server's, passed on to workerd over its own socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+from starlette.types import Receive, Scope, Send
+from websockets.asyncio.client import ClientConnection, unix_connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.typing import Subprotocol
+
+LONGEST_MESSAGE = 32 << 20
+"""Bytes, as in the cloud."""
+_OF_THE_HANDSHAKE = {b"host", b"connection", b"upgrade"}
+
+
+async def relay(path: Path, target: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+    """Connect the client with the Worker behind the Unix socket `path`, until one of them closes."""
+    await receive()
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    passed = [
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, value in scope["headers"]
+        if name not in _OF_THE_HANDSHAKE and not name.startswith(b"sec-websocket-")
+    ]
+    try:
+        worker = await unix_connect(
+            str(path),
+            f"ws://{headers.get('host', 'worker')}{target.decode('latin-1')}",
+            additional_headers=passed,
+            subprotocols=[Subprotocol(each) for each in scope.get("subprotocols", [])] or None,
+            user_agent_header=None,
+            compression=None,
+            open_timeout=None,
+            ping_interval=None,
+            max_size=LONGEST_MESSAGE,
+            proxy=None,
+        )
+    except InvalidStatus as refused:
+        answer = refused.response
+        given = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.raw_items()]
+        await _refuse(scope, send, answer.status_code, given, bytes(answer.body))
+        return
+    except (OSError, EOFError, InvalidHandshake, InvalidURI):
+        await _refuse(scope, send, 502, [], b"The Worker's process did not take the WebSocket.\n")
+        return
+    async with worker:
+        await send({"type": "websocket.accept", "subprotocol": worker.subprotocol})
+        ways = {asyncio.create_task(_down(worker, send)), asyncio.create_task(_up(worker, receive))}
+        _, left = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for task in left:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def _down(worker: ClientConnection, send: Send) -> None:
+    try:
+        while True:
+            said = await worker.recv()
+            await send({"type": "websocket.send", "text" if isinstance(said, str) else "bytes": said})
+    except ConnectionClosed:
+        await send({"type": "websocket.close", "code": _code(worker.close_code), "reason": worker.close_reason or ""})
+
+
+async def _up(worker: ClientConnection, receive: Receive) -> None:
+    with contextlib.suppress(ConnectionClosed):
+        while (message := await receive())["type"] == "websocket.receive":
+            text = message.get("text")
+            await worker.send(message["bytes"] if text is None else text)
+        await worker.close(_code(message.get("code")), message.get("reason") or "")
+
+
+def _code(code: int | None) -> int:
+    """Return a code that may be sent: what says that there was none, or no close at all, may not."""
+    return {None: 1011, 1005: 1000, 1006: 1011, 1015: 1011}.get(code, code or 1011)
+
+
+async def _refuse(scope: Scope, send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1011})
+        return
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
