@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgecli.errors import EdgeError, NotFoundError
-from edgecli.workers.spec import Binding, bindings_of
+from edgecli.workers.spec import Binding, bindings_of, unanswered
 
 if TYPE_CHECKING:
     from edgecli.config.project import Project
@@ -47,13 +47,18 @@ class Row(NamedTuple):
 
 async def rows(project: Project, runtime: Runtime) -> list[Row]:
     """Return the bindings, variables and secrets of a project's Worker."""
-    found = await asyncio.gather(*(_binding(each, project, runtime) for each in bindings_of(project)))
+    bindings = bindings_of(project)
+    found = await asyncio.gather(*(_binding(each, project, runtime) for each in bindings))
+    others = [
+        Row(f"env.{name}", title, ["not available"], f"`env.{name}` ({title}): edgecli does not answer this binding.")
+        for name, title in unanswered(project.raw, bindings).items()
+    ]
     variables = [
         Row(f"env.{name} ({_shortened(value)})", "Environment Variable", ["local"])
         for name, value in project.vars.items()
     ]
     secrets = [Row(f"env.{name} (hidden)", "Secret", ["local"]) for name in project.secrets]
-    return [*found, *variables, *secrets]
+    return [*found, *others, *variables, *secrets]
 
 
 def _shortened(value: Any) -> str:

@@ -63,7 +63,7 @@ class Worker:
         code = Code(spec["main"], spec["root"])
         try:
             os.chdir(spec["root"])
-            PROCESS.env = Env(spec["bindings"], spec["values"])
+            PROCESS.env = Env(spec["bindings"], spec["values"], spec["unanswered"])
             code.load()
         except BaseException as error:
             return ["broken", code.describe(error, "worker_start")]

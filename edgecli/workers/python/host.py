@@ -143,6 +143,7 @@ class PythonProcess:
             "root": str(spec.root),
             "bindings": [(binding.name, binding.type) for binding in spec.bindings],
             "values": {**spec.vars, **spec.secrets},
+            "unanswered": spec.unanswered,
         }
 
     def _start_error(self, child: Child) -> WorkerError:
