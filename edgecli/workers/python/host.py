@@ -17,7 +17,7 @@ from edgecli.workers.channel import scope_for
 from edgecli.workers.journal import Event, Journal, Level, Outcome
 from edgecli.workers.process import Place, WorkerError
 from edgecli.workers.python.calls import Outbound, Usage, ask_app, scope_of
-from edgecli.workers.python.link import SLICE, Exchange, LinkClosedError, RemoteError
+from edgecli.workers.python.link import SLICE, WHERE, Exchange, LinkClosedError, RemoteError
 from edgecli.workers.python.link import Message as Frame
 from edgecli.workers.python.spawn import Child
 from edgecli.workers.spec import WorkerSpec
@@ -29,6 +29,8 @@ _TICK = 0.1
 """Seconds between looks at a process's memory."""
 _GATHERED = 0.05
 """Seconds in which lines outside of requests become one event."""
+_TOLD = 0.3
+"""Seconds in which a process that is blocked may say where."""
 _REDACTED = ("auth", "cookie", "key", "secret", "token", "jwt")
 
 
@@ -62,6 +64,7 @@ class PythonProcess:
         self._events: dict[int, Event] = {}
         self._loose: Event | None = None
         self._verdict: WorkerError | None = None
+        self._told: asyncio.Future[dict[str, Any]] | None = None
         self._stopping = False
         self._ping: float | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -122,9 +125,12 @@ class PythonProcess:
             if self._fate.done():
                 raise self._start_error(child)
             if not self._ready.done():
+                place, trace = await self._where(child)
                 raise WorkerError(
                     f"{self._spec.main} was not imported within {limit:g} s.",
                     code="worker_start",
+                    place=place,
+                    trace=trace,
                     hint="Do less while the module is imported, or raise the setting `workers.stall_timeout`.",
                 )
             answer = self._ready.result()
@@ -190,7 +196,7 @@ class PythonProcess:
             event.outcome = "canceled"
         except LinkClosedError:
             error = await self._why_it_ended()
-            event.failed(error.code, error.message, outcome=_outcome(error))
+            event.failed(error.code, error.message, _told(error), outcome=_outcome(error))
             if not started:
                 raise _noted(event, error) from None
         except RemoteError as remote:
@@ -253,7 +259,7 @@ class PythonProcess:
                 self._events.pop(exchange.number, None)
         except LinkClosedError:
             error = await self._why_it_ended()
-            event.failed(error.code, error.message, outcome=_outcome(error))
+            event.failed(error.code, error.message, _told(error), outcome=_outcome(error))
             raise error from None
         except RemoteError as remote:
             event.failed(remote.info["name"], remote.info["message"], remote.info["stack"])
@@ -333,16 +339,27 @@ class PythonProcess:
                 self._ping = last = now
                 child.link.send(["ping"])
             elif self._ping is not None and now - self._ping > stall:
+                place, trace = await self._where(child)
                 self._condemn(
                     child,
                     WorkerError(
                         f"The Worker computed for {stall:g} s without a pause; its process was ended.",
                         code="worker_stalled",
+                        place=place,
+                        trace=trace,
                         hint="Await between steps, or move the work to a thread (asyncio.to_thread);"
                         " the setting `workers.stall_timeout` says how long it may take.",
                     ),
                 )
                 return
+
+    async def _where(self, child: Child) -> tuple[Place | None, str]:
+        """Ask a process that is blocked for the line of the user's code, and for the calls that led there."""
+        self._told = child.loop.create_future()
+        child.send_signal(WHERE)
+        await _first(self._told, seconds=_TOLD)
+        told = self._told.result() if self._told.done() else {}
+        return (Place(told["file"], told["line"]), told["stack"]) if told else (None, "")
 
     def _condemn(self, child: Child, verdict: WorkerError) -> None:
         self._verdict = verdict
@@ -380,6 +397,8 @@ class PythonProcess:
             case ["left", number, count]:
                 if event := self._events.get(number):
                     event.left_out += count
+            case ["where", told] if self._told is not None and not self._told.done():
+                self._told.set_result(told)
             case ["loading"] if not self._loading.done():
                 self._loading.set_result(None)
             case ["ready" | "broken", *_] if not self._ready.done():
@@ -473,6 +492,11 @@ def _noted(event: Event, error: WorkerError) -> WorkerError:
     if event.event is not None:
         event.event["response"] = {"status": error.status}
     return error
+
+
+def _told(error: WorkerError) -> str:
+    """Return what an end of the process says in a log: what it wrote itself stands there already."""
+    return error.message if error.place is None else f"{error.message}\n{error.trace}"
 
 
 def _outcome(error: WorkerError) -> Outcome:
