@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Literal, cast
+from urllib.parse import unquote
 
 from edgecli.outline import wants_colour
 from edgecli.plain import one_line, printable
@@ -23,6 +24,7 @@ LEVELS = ("debug", "info", "log", "warn", "error", "none")
 
 log = logging.getLogger("edgecli.workers")
 
+_ESCAPED = re.compile("(?:%[89A-Fa-f][0-9A-Fa-f])+")
 _STYLE = re.compile("\x1b\\[[0-9;]*m")
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 _OF_LEVEL = {"error": "red", "warn": "yellow", "debug": "dim"}
@@ -76,7 +78,23 @@ def request_line(event: Event, paint: Painter) -> str:
     request = facts["request"]
     status = int((facts.get("response") or {}).get("status") or 0)
     said = f"{status} {_phrase(status)}".rstrip() if status else _OUTCOMES.get(event.outcome, "Unknown")
-    return f"{request['method']} {one_line(path_of(request['url']))} {paint(said, *_style(event, status))}{end}"
+    if status and event.outcome != "ok" and status < 500:  # what had begun well did not end so
+        said += ", canceled by the client" if event.outcome == "canceled" else ", cut off"
+    path = _readable(path_of(request["url"]))
+    return f"{request['method']} {one_line(path)} {paint(said, *_style(event, status))}{end}"
+
+
+def _readable(path: str) -> str:
+    """Return a path as an address bar shows it: `/%E9%80%80` as `/退`; ASCII stays escaped."""
+
+    def plain(found: re.Match[str]) -> str:
+        try:
+            text = unquote(found[0], errors="strict")
+        except UnicodeDecodeError:
+            return found[0]
+        return text if text.isprintable() else found[0]
+
+    return _ESCAPED.sub(plain, path)
 
 
 def _milliseconds(count: float) -> str:
