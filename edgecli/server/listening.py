@@ -11,25 +11,28 @@ from types import FrameType
 
 import uvicorn
 
-SHUTDOWN_SECONDS = 3
-"""What a running answer is given to finish when a signal comes."""
+_EXPECTED = (
+    "ASGI callable returned without completing response.",  # the way to cut an answer off; its log says why
+    "Cancel %s running task(s), timeout graceful shutdown exceeded",
+)
 
 
 class Server(uvicorn.Server):
     """Serve an ASGI app until SIGINT or SIGTERM; a second signal does not wait for running answers."""
 
-    def __init__(self, app: object, *, signals: bool = True) -> None:
-        """Without `signals` only `should_exit` ends it."""
+    def __init__(self, app: object, *, signals: bool = True, patience: int = 3) -> None:
+        """Without `signals` only `should_exit` ends it; running answers then have `patience` seconds."""
         config = uvicorn.Config(
             app,  # pyright: ignore[reportArgumentType] - uvicorn's type wants a union of its own protocols
             log_level="warning",
+            log_config=None,
             lifespan="off",
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            timeout_graceful_shutdown=patience,
             server_header=False,
             access_log=False,
         )
         super().__init__(config)
-        logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
+        logging.getLogger("uvicorn.error").addFilter(_is_news)
         self.ended_by: int | None = None
         """The number of the signal that ended it."""
         self._signals = (signal.SIGINT, signal.SIGTERM) if signals else ()
@@ -50,6 +53,8 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def _is_no_cancellation(record: logging.LogRecord) -> bool:
-    """Leave out the trace of an answer that was cut off by the end of the server."""
-    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out what is said of answers that were cut off on purpose, among them the end of the server."""
+    return record.msg not in _EXPECTED and not (
+        record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
+    )

@@ -68,7 +68,7 @@ def words(message: Sequence[Any]) -> str:
 def request_line(event: Event, paint: Painter) -> str:
     """Return `GET /path 200 OK (12 ms, 34+56 tokens)`."""
     facts = event.event or {}
-    took = [_milliseconds(event.milliseconds)] if event.milliseconds is not None else []
+    took = [duration(event.milliseconds)] if event.milliseconds is not None else []
     if event.tokens is not None:
         took.append(f"{event.tokens[0]}+{event.tokens[1]} tokens")
     end = paint(f" ({', '.join(took)})", "dim") if took else ""
@@ -77,9 +77,9 @@ def request_line(event: Event, paint: Painter) -> str:
         return f'cron "{one_line(str(facts.get("cron", "")))}" {paint(outcome, *_style(event, 0))}{end}'
     request = facts["request"]
     status = int((facts.get("response") or {}).get("status") or 0)
-    said = f"{status} {_phrase(status)}".rstrip() if status else _OUTCOMES.get(event.outcome, "Unknown")
+    said = status_text(status) if status else _OUTCOMES.get(event.outcome, "Unknown")
     if status and event.outcome != "ok" and status < 500:  # what had begun well did not end so
-        said += ", canceled by the client" if event.outcome == "canceled" else ", cut off"
+        said += ", canceled" if event.outcome == "canceled" else ", cut off"
     path = _readable(path_of(request["url"]))
     return f"{request['method']} {one_line(path)} {paint(said, *_style(event, status))}{end}"
 
@@ -97,7 +97,8 @@ def _readable(path: str) -> str:
     return _ESCAPED.sub(plain, path)
 
 
-def _milliseconds(count: float) -> str:
+def duration(count: float) -> str:
+    """Return milliseconds as the log shows them."""
     return f"{count:.1f} ms" if count < 10 else f"{count:.0f} ms"
 
 
@@ -107,11 +108,12 @@ def path_of(url: str) -> str:
     return f"/{rest}" if slash else "/"
 
 
-def _phrase(status: int) -> str:
+def status_text(status: int) -> str:
+    """Return `404 Not Found`; of a status that has no name, the number."""
     try:
-        return HTTPStatus(status).phrase
+        return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
-        return ""
+        return str(status)
 
 
 def _style(event: Event, status: int) -> tuple[str, ...]:

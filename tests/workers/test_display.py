@@ -30,7 +30,7 @@ def test_an_answer_that_did_not_end_says_so() -> None:
     left, broken = called(), called()
     left.outcome = "canceled"
     broken.failed("ValueError", "bad")
-    assert request_line(left, PLAIN) == "GET /a?b=1 200 OK, canceled by the client"
+    assert request_line(left, PLAIN) == "GET /a?b=1 200 OK, canceled"
     assert request_line(broken, PLAIN) == "GET /a?b=1 200 OK, cut off"
 
 
