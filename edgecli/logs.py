@@ -26,13 +26,16 @@ class StderrLines(logging.Handler):
 
 
 def configure(*, traces: bool, libraries: bool = False) -> None:
-    """Send the log of edgecli to stderr; that of the libraries below it only where `libraries` asks for it."""
+    """Send the log of edgecli to stderr, and what the HTTP server says; that of other libraries where `libraries`
+    asks for it.
+    """
     lines = StderrLines(traces=traces)
-    own, root = logging.getLogger("edgecli"), logging.getLogger()
-    for logger in (own, root):
+    own, root = [logging.getLogger("edgecli"), logging.getLogger("uvicorn.error")], logging.getLogger()
+    for logger in (*own, root):
         for earlier in [handler for handler in logger.handlers if type(handler) in _OURS]:
             logger.removeHandler(earlier)
-    (root if libraries else own).addHandler(lines)
+    for logger in [root] if libraries else own:
+        logger.addHandler(lines)
     if not libraries:
         # Without a handler of the root, Python prints the warnings of every library.
         root.addHandler(logging.NullHandler())

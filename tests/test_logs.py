@@ -13,7 +13,9 @@ from edgecli import logs
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
     own = logging.getLogger("edgecli")
-    before = [(logger, list(logger.handlers)) for logger in (own, logging.getLogger())]
+    before = [
+        (logger, list(logger.handlers)) for logger in (own, logging.getLogger("uvicorn.error"), logging.getLogger())
+    ]
     yield
     for logger, handlers in before:
         logger.handlers[:] = handlers
@@ -32,6 +34,12 @@ def test_a_command_prints_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         logs.configure(traces=False)
     _fail()
     assert capsys.readouterr().err == "warning: a stream failed: ValueError: 退款\n"
+
+
+def test_what_the_http_server_says_looks_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(traces=False)
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    assert capsys.readouterr().err == "warning: Invalid HTTP request received.\n"
 
 
 def test_who_asks_gets_the_trace(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,8 @@ from edgecli.config.bindings import BINDING_KINDS
 from edgecli.config.diagnostics import Report
 from edgecli.config.keypath import KeyPath
 
+_VARIABLE, _SECRET = "Environment Variable", "Secret"
+
 
 class _Named(NamedTuple):
     """A name that the Worker finds in its `env`, and who takes it."""
@@ -21,6 +23,12 @@ class _Named(NamedTuple):
 def names_taken(values: dict[str, Any]) -> set[str]:
     """Return every name that the Worker finds in its `env`."""
     return {taker.name for key, value in values.items() for taker in _names_of(key, value, (key,))}
+
+
+def titles_of_bindings(values: dict[str, Any]) -> dict[str, str]:
+    """Return the name of every binding, and what wrangler calls its kind; without variables and secrets."""
+    takers = [taker for key, value in values.items() for taker in _names_of(key, value, (key,))]
+    return {taker.name: taker.title for taker in takers if taker.title not in (_VARIABLE, _SECRET)}
 
 
 def check_unique_names(report: Report, values: dict[str, Any], places: dict[str, KeyPath]) -> None:
@@ -54,11 +62,11 @@ def _names_of(key: str, value: Any, path: KeyPath) -> Iterator[_Named]:
         for index, item in enumerate(value):
             yield from _named(item, kind.name_field, kind.title, (*path, index))
     elif key == "vars" and isinstance(value, dict):
-        yield from (_Named(name, "Environment Variable", (*path, name)) for name in value)
+        yield from (_Named(name, _VARIABLE, (*path, name)) for name in value)
     elif key == "secrets" and isinstance(value, dict) and isinstance(value.get("required"), list):
         for index, name in enumerate(value["required"]):
             if isinstance(name, str):
-                yield _Named(name, "Secret", (*path, "required", index))
+                yield _Named(name, _SECRET, (*path, "required", index))
     elif key == "durable_objects" and isinstance(value, dict) and isinstance(value.get("bindings"), list):
         for index, item in enumerate(value["bindings"]):
             yield from _named(item, "name", "Durable Object", (*path, "bindings", index))

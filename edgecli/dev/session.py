@@ -24,6 +24,7 @@ class Session:
     """What stands beside the server as long as `edgecli dev` runs."""
 
     traces = True
+    patience = 1
 
     def __init__(
         self, source: Source, *, reload: bool, level: str, warm: bool, json: bool, test_scheduled: bool

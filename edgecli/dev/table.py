@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgecli.errors import EdgeError, NotFoundError
-from edgecli.workers.spec import Binding, bindings_of
+from edgecli.workers.spec import Binding, bindings_of, unanswered
 
 if TYPE_CHECKING:
     from edgecli.config.project import Project
@@ -49,14 +49,19 @@ class Row(NamedTuple):
 async def rows(project: Project, runtime: Runtime) -> list[Row]:
     """Return the bindings, variables and secrets of a project's Worker."""
     named = {each.binding: each.database_name for each in project.d1_databases if each.database_name}
-    bound = [replace(each, resource=named.get(each.name, each.resource)) for each in bindings_of(project)]
+    bindings = bindings_of(project)
+    bound = [replace(each, resource=named.get(each.name, each.resource)) for each in bindings]
     found = await asyncio.gather(*(_binding(each, project, runtime) for each in bound))
+    others = [
+        Row(f"env.{name}", title, ["not available"], f"`env.{name}` ({title}): edgecli does not answer this binding.")
+        for name, title in unanswered(project.raw, bindings).items()
+    ]
     variables = [
         Row(f"env.{name} ({_shortened(value)})", "Environment Variable", ["local"])
         for name, value in project.vars.items()
     ]
     secrets = [Row(f"env.{name} (hidden)", "Secret", ["local"]) for name in project.secrets]
-    return [*found, *variables, *secrets]
+    return [*found, *others, *variables, *secrets]
 
 
 def _shortened(value: Any) -> str:

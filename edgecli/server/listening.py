@@ -11,20 +11,23 @@ from types import FrameType
 
 import uvicorn
 
-SHUTDOWN_SECONDS = 3
-"""What a running answer is given to finish when a signal comes."""
+_EXPECTED = (
+    "ASGI callable returned without completing response.",  # the way to cut an answer off; its log says why
+    "Cancel %s running task(s), timeout graceful shutdown exceeded",
+)
 
 
 class Server(uvicorn.Server):
     """Serve an ASGI app until SIGINT or SIGTERM; a second signal does not wait for running answers."""
 
-    def __init__(self, app: object, *, signals: bool = True) -> None:
-        """Without `signals` only `should_exit` ends it."""
+    def __init__(self, app: object, *, signals: bool = True, patience: int = 3) -> None:
+        """Without `signals` only `should_exit` ends it; running answers then have `patience` seconds."""
         config = uvicorn.Config(
             app,  # pyright: ignore[reportArgumentType] - uvicorn's type wants a union of its own protocols
             log_level="warning",
+            log_config=None,
             lifespan="off",
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            timeout_graceful_shutdown=patience,
             server_header=False,
             access_log=False,
         )
@@ -51,6 +54,7 @@ class Server(uvicorn.Server):
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Leave out the trace of an answer that the server's end cut off, and that one was cut: its Worker has said why."""
-    cancelled = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
-    return not cancelled and record.msg != "ASGI callable returned without completing response."
+    """Leave out what is said of answers that were cut off on purpose, among them the end of the server."""
+    return record.msg not in _EXPECTED and not (
+        record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
+    )

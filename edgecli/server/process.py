@@ -114,6 +114,8 @@ class Companion(Protocol):
     traces: bool
     """Whether answers show a developer what failed."""
     test_scheduled: bool
+    patience: int
+    """Seconds that running answers have when a signal ends the server."""
 
     async def run(self, server: Running) -> None:
         """Stand there until the server ends; then this is cancelled."""
@@ -155,6 +157,7 @@ class Plain:
 
     traces = False
     test_scheduled = False
+    patience = 3
 
     def __init__(self, *, warm: bool, json: bool) -> None:
         self._warm = warm
@@ -224,7 +227,7 @@ async def _serve(
         deployed,
         test_scheduled=companion.test_scheduled,
     )
-    server = Server(front)
+    server = Server(front, patience=companion.patience)
     standby = Standby(listener, front) if apart else None
     if standby is not None and worker is not None:
         worker.changed = lambda: standby.wanted(worker.state != "running")

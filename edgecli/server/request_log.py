@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edgecli import console
 from edgecli.plain import one_line
+from edgecli.workers.display import duration, status_text
 
 Form = Literal["none", "text", "json"]
 LONGEST_BODY = 4096
@@ -61,7 +62,7 @@ class RequestLog:
         method, path = scope["method"], scope["path"]
         body = asked.decode("utf-8", "replace")
         if self.form == "text":
-            line = f"{method} {path} {facts['status']} ({facts['ms']:g} ms)"
+            line = f"{method} {path} {status_text(facts['status'])} ({duration(facts['ms'])})"
             console.note(one_line(f"{line} {body}" if body else line))
             return
         record = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "method": method, "path": path, **facts}

@@ -14,6 +14,7 @@ from edgecli.errors import ConfigError, EdgeError, did_you_mean
 from edgecli.workers.env_types import Member, members
 from edgecli.workers.scan import MODEL_ID, Scan, Use, scan
 from edgecli.workers.scan_javascript import package_of, syntax_errors
+from edgecli.workers.spec import bindings_of, unanswered
 
 if TYPE_CHECKING:
     from edgecli.config.project import Project
@@ -216,8 +217,12 @@ def _bindings(project: Project, source: Scan) -> Iterator[Finding]:
     unused = [each for each in there.values() if each.name not in used]
     for each in unused:
         yield Finding("note", "bindings", f"`{each.name}` is configured, and the code does not name it.")
+    without = unanswered(project.raw, bindings_of(project))
+    for each in _first(each for each in source.env if each.name in without):
+        message = f"`env.{each.name}` ({without[each.name]}): edgecli does not answer this binding."
+        yield _at(project, "warning", "bindings", message, None, each)
     if not missing:
-        names = [name for name in there if name in used]
+        names = [name for name in there if name in used and name not in without]
         yield Finding("ok", "bindings", ", ".join(names) or "none")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Literal, cast
+from urllib.parse import unquote
 
 from edgecli.outline import wants_colour
 from edgecli.plain import one_line, printable
@@ -23,6 +24,7 @@ LEVELS = ("debug", "info", "log", "warn", "error", "none")
 
 log = logging.getLogger("edgecli.workers")
 
+_ESCAPED = re.compile("(?:%[89A-Fa-f][0-9A-Fa-f])+")
 _STYLE = re.compile("\x1b\\[[0-9;]*m")
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 _OF_LEVEL = {"error": "red", "warn": "yellow", "debug": "dim"}
@@ -66,7 +68,7 @@ def words(message: Sequence[Any]) -> str:
 def request_line(event: Event, paint: Painter, *, named: bool = False) -> str:
     """Return `GET /path 200 OK (12 ms, 34+56 tokens)`; `named` adds the Worker's name."""
     facts = event.event or {}
-    took = [_milliseconds(event.milliseconds)] if event.milliseconds is not None else []
+    took = [duration(event.milliseconds)] if event.milliseconds is not None else []
     if event.tokens is not None:
         took.append(f"{event.tokens[0]}+{event.tokens[1]} tokens")
     if named:
@@ -77,11 +79,28 @@ def request_line(event: Event, paint: Painter, *, named: bool = False) -> str:
         return f'cron "{one_line(str(facts.get("cron", "")))}" {paint(outcome, *_style(event, 0))}{end}'
     request = facts["request"]
     status = int((facts.get("response") or {}).get("status") or 0)
-    said = f"{status} {_phrase(status)}".rstrip() if status else _OUTCOMES.get(event.outcome, "Unknown")
-    return f"{request['method']} {one_line(path_of(request['url']))} {paint(said, *_style(event, status))}{end}"
+    said = status_text(status) if status else _OUTCOMES.get(event.outcome, "Unknown")
+    if status and event.outcome != "ok" and status < 500:  # what had begun well did not end so
+        said += ", canceled" if event.outcome == "canceled" else ", cut off"
+    path = _readable(path_of(request["url"]))
+    return f"{request['method']} {one_line(path)} {paint(said, *_style(event, status))}{end}"
 
 
-def _milliseconds(count: float) -> str:
+def _readable(path: str) -> str:
+    """Return a path as an address bar shows it: `/%E9%80%80` as `/退`; ASCII stays escaped."""
+
+    def plain(found: re.Match[str]) -> str:
+        try:
+            text = unquote(found[0], errors="strict")
+        except UnicodeDecodeError:
+            return found[0]
+        return text if text.isprintable() else found[0]
+
+    return _ESCAPED.sub(plain, path)
+
+
+def duration(count: float) -> str:
+    """Return milliseconds as the log shows them."""
     if isinstance(count, int):  # JavaScript's clock has whole milliseconds
         return f"{count} ms" if count else "<1 ms"
     return f"{count:.1f} ms" if count < 10 else f"{count:.0f} ms"
@@ -93,11 +112,12 @@ def path_of(url: str) -> str:
     return f"/{rest}" if slash else "/"
 
 
-def _phrase(status: int) -> str:
+def status_text(status: int) -> str:
+    """Return `404 Not Found`; of a status that has no name, the number."""
     try:
-        return HTTPStatus(status).phrase
+        return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
-        return ""
+        return str(status)
 
 
 def _style(event: Event, status: int) -> tuple[str, ...]:

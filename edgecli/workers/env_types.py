@@ -141,9 +141,8 @@ def _process_env(project: Project, found: list[Member]) -> str:
 
 def _modules(project: Project) -> Iterator[str]:
     """Yield the types of what `rules` makes modules of."""
-    rules: Any = project.raw.get("rules", [])
-    for rule in rules:
-        kind = _MODULES.get(rule.get("type")) if isinstance(rule, dict) else None
+    for rule in cast("list[dict[str, Any]]", project.raw.get("rules", [])):
+        kind = _MODULES.get(str(rule.get("type")))
         for glob in cast("list[str]", rule.get("globs", [])) if kind else ():
             name = f"*.{glob.rpartition('.')[2]}" if "*" in glob and "." in glob else glob
             yield f"declare module {json.dumps(name)} {{\n\tconst value: {kind};\n\texport default value;\n}}\n"

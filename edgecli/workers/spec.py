@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from edgecli.config.names import titles_of_bindings
 
 if TYPE_CHECKING:
     from edgecli.config.project import Project
@@ -51,6 +54,11 @@ class WorkerSpec:
         """What it is written in, by the name of its main module."""
         return "python" if self.main.suffix == ".py" else "javascript"
 
+    @property
+    def unanswered(self) -> dict[str, str]:
+        """Bindings that nothing on this machine answers: `{"ROOM": "Durable Object"}`."""
+        return unanswered(self.raw, self.bindings)
+
     @classmethod
     def of_project(cls, project: Project) -> WorkerSpec | None:
         """Return the Worker of a project; None where its configuration names no `main`."""
@@ -68,6 +76,12 @@ class WorkerSpec:
             crons=tuple(project.raw.get("triggers", {}).get("crons", ())),
             raw=project.raw,
         )
+
+
+def unanswered(values: dict[str, Any], bindings: Iterable[Binding]) -> dict[str, str]:
+    """Return the bindings of a configuration's values that are not among `bindings`, and what wrangler calls them."""
+    answered = {each.name for each in bindings}
+    return {name: title for name, title in titles_of_bindings(values).items() if name not in answered}
 
 
 def bindings_of(project: Project) -> tuple[Binding, ...]:

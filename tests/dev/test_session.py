@@ -171,6 +171,37 @@ def test_stdout_holds_the_address_and_nothing_else(root: Path) -> None:
     assert gone(children)
 
 
+CUT = """
+import asyncio
+from workers import Response
+
+async def on_fetch(request, env, ctx):
+    async def pieces():
+        yield b"one"
+        if request.url.endswith("/never"):
+            await asyncio.sleep(1000)
+        raise ValueError("middle")
+    return Response(pieces())
+"""
+
+
+def test_answers_that_were_cut_off_are_told_once_and_in_our_words(root: Path) -> None:
+    (root / "src" / "worker.py").write_text(CUT, encoding="utf-8")
+    session = Piped(root)
+    assert session.process.stdout is not None
+    address = session.process.stdout.readline().split()[-1]
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(address)
+    with httpx.stream("GET", f"{address}/never") as answer:
+        assert next(answer.iter_raw()) == b"one"
+        code, _, complaints = session.end()
+    assert code == 130
+    assert "GET / 200 OK, cut off (" in complaints
+    assert "GET /never 200 OK, canceled (" in complaints
+    assert "ASGI" not in complaints
+    assert "graceful" not in complaints
+
+
 def test_events_for_programs(root: Path) -> None:
     session = Piped(root, "--json", "--var", "GREETING:ho")
     assert session.process.stdout is not None

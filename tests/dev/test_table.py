@@ -32,6 +32,9 @@ database_name = "shop"
 database_id = "1-2"
 [browser]
 binding = "BROWSER"
+[[durable_objects.bindings]]
+name = "ROOM"
+class_name = "Room"
 [vars]
 GREETING = "hi"
 LONG = "0123456789abcdefghij"
@@ -76,6 +79,7 @@ def test_what_it_says(table: list[Row]) -> None:
         ("env.KV (one)", "KV Namespace", ["local"]),
         ("env.DB (shop)", "D1 Database", ["local"]),
         ("env.BROWSER", "Browser Run", ["not available"]),
+        ("env.ROOM", "Durable Object", ["not available"]),
         ('env.GREETING ("hi")', "Environment Variable", ["local"]),
         ('env.LONG ("0123456789ab…)', "Environment Variable", ["local"]),
         ('env.TABLE ({"a": 1})', "Environment Variable", ["local"]),
@@ -88,6 +92,7 @@ def test_what_is_missing_has_its_command(table: list[Row]) -> None:
     assert "`edgecli models pull @edge/all-minilm-l6-v2 @edge/smollm2-135m-instruct`" in missing[0]
     assert "`edgecli vectorize create nothing --dimensions 384 --metric cosine`" in missing[1]
     assert "BROWSER" in missing[2]
+    assert "`env.ROOM` (Durable Object)" in missing[3]
 
 
 @pytest.mark.parametrize("width", [200, 100, 80, 60, 40, 20])

@@ -42,7 +42,7 @@ def test_a_client_cannot_write_lines_of_its_own(capsys: pytest.CaptureFixture[st
 
 def test_what_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     log("text", body=b"secret")
-    assert capsys.readouterr().err.startswith("GET /a 200 (")
+    assert capsys.readouterr().err.startswith("GET /a 200 OK (")
     log("json", body=b"secret")
     record = json.loads(capsys.readouterr().err)
     assert (record["status"], record["bytes"], record["path"]) == (200, 4, "/a")

@@ -102,6 +102,14 @@ def test_what_the_code_does_not_use_is_a_note(check: Any) -> None:
     assert [each["message"].split()[0] for each in found if each["level"] == "note"] == ["`MODEL`"]
 
 
+def test_a_binding_that_nothing_answers_is_a_warning_where_the_code_uses_it(check: Any) -> None:
+    queue = '[[queues.producers]]\nbinding = "JOBS"\nqueue = "jobs"\n'
+    code, found = check(CONFIG + queue, "def on_fetch(r, env, c):\n    env.JOBS.send(env.AI)\n")
+    assert code == 0
+    said = [(each["message"], each["line"]) for each in found if each["level"] == "warning"]
+    assert said == [("`env.JOBS` (Queue): edgecli does not answer this binding.", 2)]
+
+
 def test_a_wrong_configuration_exits_with_4(check: Any) -> None:
     code, found = check('name = "A b"\nmain = "worker.py"\n')
     assert code == 4

@@ -27,6 +27,24 @@ def test_a_request_is_one_line() -> None:
     assert request_line(cron, PLAIN) == 'cron "* * * * *" Ok (1.0 ms)'
 
 
+def test_an_answer_that_did_not_end_says_so() -> None:
+    left, broken = called(), called()
+    left.outcome = "canceled"
+    broken.failed("ValueError", "bad")
+    assert request_line(left, PLAIN) == "GET /a?b=1 200 OK, canceled"
+    assert request_line(broken, PLAIN) == "GET /a?b=1 200 OK, cut off"
+
+
+def test_a_path_is_readable() -> None:
+    for sent, shown in (
+        ("/%e9%80%80%E6%AC%BE?q=%E4%B8%AD+a%20b", "/退款?q=中+a%20b"),
+        ("/%2F%0A%1b%25", "/%2F%0A%1b%25"),
+        ("/%FF%e9", "/%FF%e9"),  # no UTF-8
+        ("/%E2%80%AE%C2%9B", "/%E2%80%AE%C2%9B"),  # orders to a terminal
+    ):
+        assert request_line(called(url=f"http://localhost{sent}"), PLAIN) == f"GET {shown} 200 OK"
+
+
 def test_the_colour_is_that_of_the_status() -> None:
     for status, colour in ((200, "32"), (302, "36"), (404, "33"), (500, "31")):
         assert f"\x1b[{colour}m{status}" in request_line(called(status), COLOUR)

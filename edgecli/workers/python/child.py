@@ -8,18 +8,19 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import os
+import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 from edgecli.workers.python import output, sdk
 from edgecli.workers.python.bindings.env import Env
 from edgecli.workers.python.context import PROCESS, RUNNING, TASKS, Running
-from edgecli.workers.python.link import Exchange, Link, LinkClosedError, Message, RemoteError
+from edgecli.workers.python.link import WHERE, Exchange, Link, LinkClosedError, Message, RemoteError
 from edgecli.workers.python.loading import Code
 from edgecli.workers.python.web.body import ReadableStream
 from edgecli.workers.python.web.headers import Headers
@@ -60,15 +61,19 @@ class Worker:
         self.link.send(["loading"])
         self.link.flush()
         sys.dont_write_bytecode = True
-        code = Code(spec["main"], spec["root"])
+        code = self._code = Code(spec["main"], spec["root"])
         try:
             os.chdir(spec["root"])
-            PROCESS.env = Env(spec["bindings"], spec["values"])
+            PROCESS.env = Env(spec["bindings"], spec["values"], spec["unanswered"])
             code.load()
         except BaseException as error:
             return ["broken", code.describe(error, "worker_start")]
-        self._code = code
         return ["ready"]
+
+    def tell_where(self, _signal: int, frame: FrameType | None) -> None:
+        """Say where the user's code is: a handler of a signal, as a loop that is blocked hears nothing else."""
+        self.link.send(["where", self._code.where(frame) if self._code else {}])
+        self.link.flush()
 
     async def _serve(self, exchange: Exchange) -> None:
         assert self._code is not None
@@ -148,6 +153,7 @@ async def _main(descriptor: int) -> None:
     worker = Worker()
     loop = asyncio.get_running_loop()
     await loop.create_unix_connection(lambda: worker.link, sock=socket.socket(fileno=descriptor))
+    signal.signal(WHERE, worker.tell_where)
     output.capture()
     await worker.run()
 

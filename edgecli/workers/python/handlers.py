@@ -106,7 +106,7 @@ class Handlers:
             raise
         except LinkClosedError:
             error = await self._why()
-            event.failed(error.code, error.message, outcome=_outcome(error))
+            event.failed(error.code, error.message, _told(error), outcome=_outcome(error))
             raise _noted(event, error) from None
         except RemoteError as remote:
             event.failed(remote.info["name"], remote.info["message"], remote.info["stack"])
@@ -219,6 +219,11 @@ def _noted(event: Event, error: WorkerError) -> WorkerError:
     if event.event is not None and "request" in event.event:
         event.event.setdefault("response", {"status": error.status})
     return error
+
+
+def _told(error: WorkerError) -> str:
+    """Return what an end of the process says in a log: what it wrote itself stands there already."""
+    return error.message if error.place is None else f"{error.message}\n{error.trace}"
 
 
 def _outcome(error: WorkerError) -> Outcome:

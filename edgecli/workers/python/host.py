@@ -12,10 +12,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from edgecli.config.settings import WorkersSettings
 from edgecli.workers.channel import scope_for
 from edgecli.workers.journal import Event, Journal, Level
-from edgecli.workers.process import WorkerError
+from edgecli.workers.process import Place, WorkerError
 from edgecli.workers.python.calls import Outbound, Usage, ask_app, scope_of
 from edgecli.workers.python.handlers import Handlers, error_of
-from edgecli.workers.python.link import Exchange, LinkClosedError
+from edgecli.workers.python.link import WHERE, Exchange, LinkClosedError
 from edgecli.workers.python.link import Message as Frame
 from edgecli.workers.python.spawn import Child
 from edgecli.workers.spec import WorkerSpec
@@ -27,6 +27,8 @@ _TICK = 0.1
 """Seconds between looks at a process's memory."""
 _GATHERED = 0.05
 """Seconds in which lines outside of requests become one event."""
+_TOLD = 0.3
+"""Seconds in which a process that is blocked may say where."""
 
 
 class PythonProcess:
@@ -55,6 +57,7 @@ class PythonProcess:
         self._handlers = Handlers(spec.name, journal, settings.request_timeout, self._open, self._why_it_ended)
         self._loose: Event | None = None
         self._verdict: WorkerError | None = None
+        self._told: asyncio.Future[dict[str, Any]] | None = None
         self._stopping = False
         self._ping: float | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -115,9 +118,12 @@ class PythonProcess:
             if self._fate.done():
                 raise self._start_error(child)
             if not self._ready.done():
+                place, trace = await self._where(child)
                 raise WorkerError(
                     f"{self._spec.main} was not imported within {limit:g} s.",
                     code="worker_start",
+                    place=place,
+                    trace=trace,
                     hint="Do less while the module is imported, or raise the setting `workers.stall_timeout`.",
                 )
             answer = self._ready.result()
@@ -136,6 +142,7 @@ class PythonProcess:
             "root": str(spec.root),
             "bindings": [(binding.name, binding.type) for binding in spec.bindings],
             "values": {**spec.vars, **spec.secrets},
+            "unanswered": spec.unanswered,
         }
 
     def _start_error(self, child: Child) -> WorkerError:
@@ -221,16 +228,27 @@ class PythonProcess:
                 self._ping = last = now
                 child.link.send(["ping"])
             elif self._ping is not None and now - self._ping > stall:
+                place, trace = await self._where(child)
                 self._condemn(
                     child,
                     WorkerError(
                         f"The Worker computed for {stall:g} s without a pause; its process was ended.",
                         code="worker_stalled",
+                        place=place,
+                        trace=trace,
                         hint="Await between steps, or move the work to a thread (asyncio.to_thread);"
                         " the setting `workers.stall_timeout` says how long it may take.",
                     ),
                 )
                 return
+
+    async def _where(self, child: Child) -> tuple[Place | None, str]:
+        """Ask a process that is blocked for the line of the user's code, and for the calls that led there."""
+        self._told = child.loop.create_future()
+        child.send_signal(WHERE)
+        await _first(self._told, seconds=_TOLD)
+        told = self._told.result() if self._told.done() else {}
+        return (Place(told["file"], told["line"]), told["stack"]) if told else (None, "")
 
     def _condemn(self, child: Child, verdict: WorkerError) -> None:
         self._verdict = verdict
@@ -268,6 +286,8 @@ class PythonProcess:
             case ["left", number, count]:
                 if event := self._handlers.events.get(number):
                     event.left_out += count
+            case ["where", told] if self._told is not None and not self._told.done():
+                self._told.set_result(told)
             case ["loading"] if not self._loading.done():
                 self._loading.set_result(None)
             case ["ready" | "broken", *_] if not self._ready.done():

@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import signal
 import struct
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -29,6 +30,9 @@ WINDOW = 256 * 1024
 """Bytes of a body that may be under way."""
 SLICE = 64 * 1024
 """Bytes of a body in one frame."""
+
+WHERE = signal.SIGUSR2
+"""Asks a Worker whose loop is blocked to say `["where", ...]`."""
 
 Message = list[Any]
 

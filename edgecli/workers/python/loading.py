@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from edgecli.workers.python.context import PROCESS, Running
@@ -24,6 +24,13 @@ Info = dict[str, Any]
 
 class BadResponseError(Exception):
     """A handler returned what is no answer."""
+
+    def __init__(self, result: Any) -> None:
+        super().__init__(_what(result))
+        self.hint = "Return a Response: Response(text), Response.json(data)."
+        if inspect.iscoroutine(result):
+            self.hint = f"Await it: return await {result.__name__}(...)."
+            result.close()  # Python would warn that nobody awaited it
 
 
 class NoHandlerError(Exception):
@@ -40,6 +47,11 @@ class Code:
         self._defined: Any = None
         """The user's `fetch`."""
 
+    @property
+    def _shown(self) -> str:
+        """The module as its configuration names it."""
+        return str(self._main.relative_to(self._root) if self._main.is_relative_to(self._root) else self._main)
+
     def load(self) -> None:
         """Import the module and find its handlers. Raises whatever it raises, and NoHandlerError."""
         module = self._import()
@@ -53,7 +65,7 @@ class Code:
                 self._defined = function if name == "fetch" else self._defined
         if not self._handlers:
             raise NoHandlerError(
-                f"{self._main.name} has no handler: it needs `class Default(WorkerEntrypoint)` with"
+                f"{self._shown} has no handler: it needs `class Default(WorkerEntrypoint)` with"
                 " `async def fetch(self, request)`, or `async def on_fetch(request, env, ctx)`."
             )
 
@@ -61,7 +73,7 @@ class Code:
         """Return the answer of the user's `fetch`. Raises whatever it raises, and BadResponseError."""
         result = await self._call("fetch", request, running)
         if not isinstance(result, Response):
-            raise BadResponseError(_what(result))
+            raise BadResponseError(result)
         return result
 
     async def scheduled(self, controller: Any, running: Running) -> None:
@@ -71,7 +83,7 @@ class Code:
     async def _call(self, name: str, argument: Any, running: Running) -> Any:
         handler = self._handlers.get(name)
         if handler is None:
-            raise NoHandlerError(f"{self._main.name} has no `{name}` handler.")
+            raise NoHandlerError(f"{self._shown} has no `{name}` handler.")
         result = handler(argument, running)
         return await result if inspect.isawaitable(result) else result
 
@@ -97,8 +109,10 @@ class Code:
         name = type(error).__name__
         info: Info = {"code": code, "name": name, "message": _text(error), "stack": "".join(trace.format())}
         place: Any = (None, None, None)
+        if isinstance(error, (BadResponseError, NoHandlerError)):
+            info["stack"] = ""  # it holds nothing of the user's
         if isinstance(error, BadResponseError):
-            info |= {"code": "worker_bad_response", "hint": "Return a Response: Response(text), Response.json(data)."}
+            info |= {"code": "worker_bad_response", "hint": error.hint}
             defined = getattr(inspect.unwrap(self._defined), "__code__", None)
             if defined is not None:
                 place = (defined.co_filename, defined.co_firstlineno, None)
@@ -106,15 +120,26 @@ class Code:
             place = (error.filename, error.lineno, error.offset)
             info["message"] = error.msg
         else:
-            place = self._place(trace)
+            place = self._place(trace.stack)
         if place[0] is not None and place[1] is not None:
             info |= {"file": place[0], "line": place[1], "column": place[2]}
         if isinstance(error, ImportError):
             info |= _missing(error)
         return info
 
-    def _place(self, trace: traceback.TracebackException) -> tuple[str | None, int | None, int | None]:
-        frames = list(trace.stack)
+    def where(self, frame: FrameType | None) -> Info:
+        """Return where in the user's code a frame is, and the way to it; nothing if it is not there."""
+        stack = traceback.StackSummary.extract(traceback.walk_stack(frame))
+        stack.reverse()
+        first = next((count for count, each in enumerate(stack) if self._is_users(each.filename)), None)
+        if first is None:
+            return {}
+        del stack[:first]
+        file, line, _ = self._place(stack)
+        trace = "Where it was (most recent call last):\n" + "".join(_without_ours(stack).format())
+        return {"file": file, "line": line, "stack": trace}
+
+    def _place(self, frames: traceback.StackSummary) -> tuple[str | None, int | None, int | None]:
         users = [frame for frame in frames if self._is_users(frame.filename)]
         last = users[-1] if users else frames[-1] if frames else None
         if last is None:
@@ -161,6 +186,8 @@ def _text(error: BaseException) -> str:
 def _what(result: Any) -> str:
     if result is None:
         return "`fetch` returned None: it has no `return`, or a branch without one."
+    if inspect.iscoroutine(result):
+        return f"`fetch` returned a coroutine that nobody awaited: `{result.__qualname__}`."
     try:
         shown = repr(result)[:200]
     except Exception:
@@ -172,12 +199,16 @@ def _leave_out_ours(trace: traceback.TracebackException, seen: set[int]) -> None
     if id(trace) in seen:
         return
     seen.add(id(trace))
-    trace.stack = traceback.StackSummary.from_list(
-        [each for each in trace.stack if not each.filename.startswith((_OURS, "<frozen importlib"))]
-    )
+    trace.stack = _without_ours(trace.stack)
     for other in (trace.__cause__, trace.__context__, *(trace.exceptions or ())):
         if other is not None:
             _leave_out_ours(other, seen)
+
+
+def _without_ours(stack: traceback.StackSummary) -> traceback.StackSummary:
+    return traceback.StackSummary.from_list(
+        [each for each in stack if not each.filename.startswith((_OURS, "<frozen importlib"))]
+    )
 
 
 def _missing(error: ImportError) -> Info:
@@ -187,8 +218,8 @@ def _missing(error: ImportError) -> Info:
         return {"hint": f"edgecli's `{top}` holds the part of Cloudflare's that works offline; this is not in it."}
     if isinstance(error, ModuleNotFoundError) and top:
         return {
-            "message": f"The module `{top}` is not installed.",
-            "hint": f"Run `{sys.executable} -m pip install {top}`,"
-            " or put it into python_modules/ beside wrangler.toml.",
+            "message": f"There is no module `{top}`, neither in the project nor installed.",
+            "hint": f"If it is your own, its file is missing; if it is a package, run `{sys.executable} -m pip install"
+            f" {top}`, or put it into python_modules/ beside wrangler.toml.",
         }
     return {}

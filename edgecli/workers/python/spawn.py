@@ -106,6 +106,12 @@ class Child:
         if self.owner is not None:
             self.owner.said(level, text)
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        if not self.exit.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
     def kill(self) -> None:
         """End it, and the processes it has started, whatever they do."""
         if not self.exit.done():

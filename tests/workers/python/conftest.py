@@ -139,13 +139,14 @@ def make(tmp_path: Path) -> Callable[..., PythonProcess]:
         gateway: ASGIApp | None = None,
         values: dict[str, Any] | None = None,
         secrets: dict[str, str] | None = None,
+        raw: dict[str, Any] | None = None,
         **settings: Any,
     ) -> PythonProcess:
         path = root / main
         path.parent.mkdir(parents=True, exist_ok=True)
         if source:
             path.write_text(HEADER + textwrap.dedent(source), encoding="utf-8")
-        spec = WorkerSpec("test", root, path, bindings, values or {}, secrets or {})
+        spec = WorkerSpec("test", root, path, bindings, values or {}, secrets or {}, raw=raw or {})
         return PythonProcess(
             spec, channel, journal or Journal(), WorkersSettings(**settings), offline=offline, gateway=gateway
         )

@@ -374,6 +374,16 @@ def test_a_binding_that_is_not_configured(start: Start, name: str, lines: str) -
     assert lines in message
 
 
+def test_a_binding_that_nothing_answers(start: Start) -> None:
+    worker = start(
+        default("return await self.env.JOBS.send('x')"), raw={"queues": {"producers": [{"binding": "JOBS"}]}}
+    )
+
+    message = worker.get("/").json()["message"]
+
+    assert message == "AttributeError: `env.JOBS` (Queue) is configured, and edgecli does not answer it."
+
+
 def test_a_call_ends_when_its_request_does(start: Start) -> None:
     ended: list[str] = []
 

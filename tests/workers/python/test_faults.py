@@ -81,7 +81,7 @@ def test_an_exception_that_cannot_be_shown(start: Start) -> None:
 def test_a_handler_that_is_not_there(start: Start) -> None:
     worker = start(default("pass", "scheduled(self, controller)"))
 
-    assert worker.get("/").json()["message"] == "entry.py has no `fetch` handler."
+    assert worker.get("/").json()["message"] == "src/entry.py has no `fetch` handler."
 
 
 def test_syntax_error(fails: Fails, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_error_on_import(fails: Fails, tmp_path: Path) -> None:
 def test_a_module_that_is_not_installed(fails: Fails) -> None:
     error = fails("import no_such_module_here")
 
-    assert error.message == "The module `no_such_module_here` is not installed."
+    assert error.message == "There is no module `no_such_module_here`, neither in the project nor installed."
     assert error.hint is not None
     assert f"{sys.executable} -m pip install no_such_module_here" in error.hint
 
@@ -121,7 +121,10 @@ def test_a_name_that_js_has_not(fails: Fails) -> None:
 
 
 def test_a_module_without_handlers(fails: Fails) -> None:
-    assert "entry.py has no handler: it needs `class Default(WorkerEntrypoint)`" in fails("x = 1").message
+    error = fails("x = 1")
+
+    assert error.message.startswith("src/entry.py has no handler: it needs `class Default(WorkerEntrypoint)`")
+    assert error.trace == ""
 
 
 def test_a_main_that_does_not_exist(fails: Fails, tmp_path: Path) -> None:
@@ -138,6 +141,8 @@ def test_a_module_that_is_never_imported(fails: Fails) -> None:
     error = fails("while True: pass", stall_timeout=1.0)
 
     assert "was not imported within 1 s" in error.message
+    assert error.place is not None
+    assert error.place.line == LINE
 
 
 def test_no_answer(start: Start) -> None:
@@ -177,9 +182,36 @@ def test_an_endless_loop_ends_the_process(start: Start, loop: Loop) -> None:
     why = loop.run(worker.process.wait())
     assert why is not None
     assert why.code == "worker_stalled"
+    assert why.place is not None
+    assert Path(why.place.file).read_text().splitlines()[why.place.line - 1].strip() in ("while True:", "pass")
+    assert "in fetch\n" in why.trace
+    assert "child.py" not in why.trace
+    assert why.trace in event.exceptions[0]["stack"]
     assert worker.get("/").json()["code"] == "worker_stalled"  # and says so from now on
     assert worker.process.pid is not None
     assert gone(worker.process.pid)
+
+
+def test_a_coroutine_that_nobody_awaited(start: Start) -> None:
+    worker = start("""
+        async def answer():
+            return Response("hi")
+
+        async def on_fetch(request, env, ctx):
+            return answer()
+    """)
+
+    assert worker.get("/").json()["message"] == "`fetch` returned a coroutine that nobody awaited: `answer`."
+    assert worker.errors[0].hint == "Await it: return await answer(...)."
+    assert worker.lines(worker.events()[0]) == []
+
+
+def test_a_trace_names_the_exceptions_of_bindings_as_pyodide_does(start: Start) -> None:
+    worker = start(default("return await fetch('http://nowhere.invalid/')"))
+
+    worker.get("/")
+
+    assert "\npyodide.ffi.JsException: " in worker.errors[0].trace
 
 
 @pytest.mark.parametrize(

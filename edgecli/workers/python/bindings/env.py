@@ -51,14 +51,19 @@ _TYPES: dict[str, Any] = {
 class Env:
     """What a Worker's configuration gives to its code. Another name raises AttributeError with a way out."""
 
-    def __init__(self, bindings: list[tuple[str, str]], values: dict[str, Any]) -> None:
-        """`bindings` are names and types; `values` are variables and secrets."""
+    __slots__ = ("__dict__", "_unanswered")
+
+    def __init__(self, bindings: list[tuple[str, str]], values: dict[str, Any], unanswered: dict[str, str]) -> None:
+        """`bindings` are names and types, `values` variables and secrets, `unanswered` the bindings not to be had."""
+        self._unanswered = unanswered
         self.__dict__.update({name: from_js(value) for name, value in values.items()})
         self.__dict__.update({name: _TYPES[kind](Fetcher(name)) for name, kind in bindings})
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        if title := self._unanswered.get(name):
+            raise AttributeError(f"`env.{name}` ({title}) is configured, and edgecli does not answer it.", name=name)
         there = ", ".join(sorted(self.__dict__)) or "nothing"
         lines = _LINES[_kind(name)].format(name, name.lower().replace("_", "-"))
         raise AttributeError(

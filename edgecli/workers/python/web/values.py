@@ -8,6 +8,8 @@ from typing import Any
 class JsException(Exception):  # noqa: N818 — Pyodide's name
     """An exception of a binding or of `fetch`; `str()` is `Name: message`, as Pyodide shows a JavaScript error."""
 
+    __module__ = "pyodide.ffi"  # where a Worker imports it from, and what its traces name
+
     def __init__(self, message: str = "", name: str = "Error") -> None:
         super().__init__(f"{name}: {message}")
         self.name = name
