@@ -129,16 +129,25 @@ async def _dimensions(runtime: Runtime) -> str:
 
 
 def drawn(table: Sequence[Row], width: int) -> Iterator[str]:
-    """Yield the lines of a table that is at most `width` cells wide; a narrow one has its rows below each other."""
+    """Yield the lines of a table that is at most `width` cells wide.
+
+    Where the last column has no room it goes below each row, and `local`, which says little, goes away; a narrow table
+    has all cells below each other.
+    """
     from rich.cells import cell_len
 
     first, second = (max(cell_len(text) for text in column) for column in _columns(table))
     rest = width - first - second - 4
     longest = max(cell_len(line) for row in table for line in row.where)
-    if rest < min(longest, _NARROWEST):
+    word = max(cell_len(word) for row in table for line in row.where for word in line.split())
+    if rest < min(longest, max(word + 4, _NARROWEST)):
+        beside = first + 2 + second <= width
+        if beside:
+            yield _line((*HEADINGS[:2], ""), first, second)
         for row in table:
-            yield from _wrapped(row.name, width)
-            for line in (row.resource, *row.where):
+            yield from [_line((row.name, row.resource, ""), first, second)] if beside else _wrapped(row.name, width)
+            below = [line for line in row.where if line != "local"] if beside else [row.resource, *row.where]
+            for line in below:
                 yield from (f"  {piece}" for piece in _wrapped(line, width - 2))
         return
     yield _line(HEADINGS, first, second)

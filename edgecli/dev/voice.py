@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -115,8 +116,12 @@ class Screen:
         if not rows:
             self.note("No model is loaded. The first request loads one.")
         for row in rows:
-            facts = [f"{heading} {cell}" for heading, cell in zip(headings, row, strict=True) if cell]
-            self.note(" · ".join([row[0], *facts[1:]]))
+            named = zip(headings, row, strict=True)
+            facts = [cell if cell == "idle" else f"{heading} {cell}" for heading, cell in named if cell]
+            whole = [fact.replace(" ", "\xa0") for fact in facts[1:]]  # lines break between facts
+            self.note(row[0])
+            for line in textwrap.wrap(" · ".join(whole), self.width - 2):
+                self.note("  " + line.replace("\xa0", " "))
 
 
 class Lines:

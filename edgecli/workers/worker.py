@@ -118,6 +118,9 @@ class Worker:
         self._take(process)  # here: who waits for this task may be cancelled, and the process would be nobody's
 
     async def _start(self, spec: WorkerSpec) -> WorkerProcess:
+        if spec.main.is_dir():
+            hint = 'Name the module that holds its handlers: main = "src/worker.py".'
+            raise WorkerError(f"`main` is `{spec.main}`, which is a folder.", hint=hint, code="worker_start")
         process, ended = self._launch(spec)
         try:
             await process.start()

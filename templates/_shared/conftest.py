@@ -4,13 +4,14 @@ import json
 import os
 import shlex
 import subprocess
-import threading
+import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
+RUNNING = "To test one that runs already: WORKER_URL=http://localhost:8787 python -m pytest"
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -39,14 +40,17 @@ def address():
         yield given.rstrip("/")
         return
     # EDGECLI is how to call edgecli, where it is not on the path.
-    command = [*shlex.split(os.environ.get("EDGECLI", "edgecli")), "dev", "--port", "0", "--no-reload", "--json"]
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+    command = [*shlex.split(os.environ.get("EDGECLI", "edgecli")), "dev", "--port", "0", "--no-reload"]
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as said,
+        subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=said, text=True) as process,
+    ):
         try:
-            started = next((line for line in process.stdout if '"address"' in line), None)
-            if started is None:
-                pytest.fail("`edgecli dev` ended before it was ready")
-            threading.Thread(target=process.stdout.read, daemon=True).start()
-            yield json.loads(started)["address"]
+            ready = process.stdout.readline()  # Ready on http://localhost:PORT
+            if not ready:
+                said.seek(0)
+                pytest.exit(f"`edgecli dev` does not start:\n{said.read()}{RUNNING}", returncode=1)
+            yield ready.split()[-1]
         finally:
             process.terminate()
 

@@ -99,8 +99,25 @@ def test_what_is_missing_has_its_command(table: list[Row]) -> None:
 def test_it_fits(table: list[Row], width: int) -> None:
     lines = list(drawn(table, width))
     assert max(len(line) for line in lines) <= max(width, 30)
-    assert lines[0].startswith("Binding") is (width >= 80)
+    assert lines[0].startswith("Binding") is (width >= 60)
     assert "s3cret" not in "".join(lines)
+
+
+def test_what_has_no_room_beside_a_row_goes_below_it() -> None:
+    model = "@cf/meta/llama-3.3-70b-instruct-fp8-fast"
+    table = [
+        Row("env.AI", "AI", [model, "  → @edge/smollm2-135m-instruct, llama_cpp"]),
+        Row("env.JOBS (0123456789abcdef)", "KV Namespace", ["local"]),
+    ]
+    assert list(drawn(table, 80)) == [
+        "Binding                      Resource",
+        "env.AI                       AI",
+        f"  {model}",
+        "    → @edge/smollm2-135m-instruct, llama_cpp",
+        "env.JOBS (0123456789abcdef)  KV Namespace",
+    ]
+    assert f"AI            {model}" in list(drawn(table, 100))[1]
+    assert list(drawn(table, 30))[-3:] == ["env.JOBS (0123456789abcdef)", "  KV Namespace", "  local"]
 
 
 def test_columns_stand_below_each_other_in_chinese_too() -> None:

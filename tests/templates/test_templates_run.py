@@ -60,3 +60,20 @@ def test_a_template_works_at_once(
     tested = call(result.path, sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider")
     assert tested.returncode == 0, f"{tested.stdout[-6000:]}\n{tested.stderr[-3000:]}"
     assert call(result.path, *EDGECLI, "ps").returncode == 0  # no server was left behind that holds the state
+
+
+def test_a_server_that_runs_already_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORKER_URL", raising=False)
+    project = create("stream", tmp_path / "app", "app").path
+    command = [*EDGECLI, "dev", "--port", "0", "--no-warm"]
+    with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline()
+            tested = call(project, sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider")
+        finally:
+            server.terminate()
+    said = tested.stdout + tested.stderr
+    assert tested.returncode == 1, said
+    assert said.count("A server of this project already runs at http://127.0.0.1:") == 1
+    assert "WORKER_URL=http://localhost:8787 python -m pytest" in said

@@ -122,6 +122,14 @@ def test_a_broken_save_leaves_the_last_good_process(play: Play) -> None:
     play(story)
 
 
+def test_a_main_that_is_a_folder(play: Play) -> None:
+    async def story(stage: Stage) -> None:
+        with pytest.raises(WorkerError, match=r"`main` is `.*src`, which is a folder"):
+            await stage.worker.reload(replace(stage.spec, main=stage.spec.main.parent))
+
+    play(story)
+
+
 def test_a_save_in_the_middle_of_a_start_ends_that_start(play: Play) -> None:
     async def story(stage: Stage) -> None:
         stage.machine.prepare = lambda process: process.slow.clear()
