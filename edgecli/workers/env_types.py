@@ -143,7 +143,7 @@ def _modules(project: Project) -> Iterator[str]:
     """Yield the types of what `rules` makes modules of."""
     rules: Any = project.raw.get("rules", [])
     for rule in rules:
-        kind = _MODULES.get(rule.get("type")) if isinstance(rule, dict) else None
+        kind = _MODULES.get(str(rule.get("type"))) if isinstance(rule, dict) else None
         for glob in cast("list[str]", rule.get("globs", [])) if kind else ():
             name = f"*.{glob.rpartition('.')[2]}" if "*" in glob and "." in glob else glob
             yield f"declare module {json.dumps(name)} {{\n\tconst value: {kind};\n\texport default value;\n}}\n"
