@@ -158,8 +158,9 @@ class Output:
                 self._tell("log", said)
         elif level in ("error", "warning", "fatal"):
             said, _, stack = message.partition("\nstack: ")
-            self.last.append(said)
-            if "jsgInternalError" in stack and self._may_tell():  # the Worker sees "internal error" and no cause
+            if "jsgInternalError" not in stack:
+                self.last.append(said)
+            elif self._may_tell():  # the Worker sees "internal error" and no cause
                 self._tell("error", f"workerd: {said.partition(': failed: ')[2] or said}")
 
     def _failed(self, event: Event, name: str, message: str, stack: str) -> None:
