@@ -23,7 +23,8 @@ PLATFORM = ("/client/v4/", "/edge/")
 DEPLOYED = "/_workers/"
 DEPLOYED_HOST = ".localhost"
 """`NAME.localhost` is this machine in every browser; there a deployed Worker has all paths for itself."""
-SCHEDULED = "/__scheduled"
+SCHEDULED = ("/__scheduled", "/cdn-cgi/handler/scheduled")
+"""As wrangler has them, the older and the newer one."""
 NO_GATEWAY = {
     "success": False,
     "result": [],
@@ -46,7 +47,7 @@ class Front:
         *,
         test_scheduled: bool = False,
     ) -> None:
-        """`test_scheduled` runs the Worker's `scheduled` handler at `/__scheduled?cron=…`, as wrangler does."""
+        """`test_scheduled` runs the Worker's `scheduled` handler at `SCHEDULED`, as wrangler does."""
         self.platform = platform
         self.channel = channel
         self.worker = worker
@@ -65,7 +66,7 @@ class Front:
                 await refused(error, scope["path"])(scope, receive, send)
         elif self.worker is None or scope["path"].startswith(PLATFORM):
             await self.platform(scope, receive, send)
-        elif self.test_scheduled and scope["path"] == SCHEDULED:
+        elif self.test_scheduled and scope["path"] in SCHEDULED:
             await (await _scheduled(self.worker, Request(scope)))(scope, receive, send)
         else:
             await self.worker.fetch(scope, receive, send)

@@ -23,8 +23,8 @@ def install(
 ) -> None:
     """Find or install `workerd` and `esbuild`, which run and bundle JavaScript and TypeScript Workers.
 
-    npm fetches them, with your own npm configuration, into edgecli's cache; no Node runs afterwards. Python Workers
-    need neither.
+    npm fetches them with your own configuration into edgecli's cache.
+    No Node runs afterwards. Python Workers need neither.
     """
     from edgecli.workers.workerd.install import install_all
 

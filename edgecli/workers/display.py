@@ -25,6 +25,7 @@ LEVELS = ("debug", "info", "log", "warn", "error", "none")
 log = logging.getLogger("edgecli.workers")
 
 _ESCAPED = re.compile("(?:%[89A-Fa-f][0-9A-Fa-f])+")
+_PLACE = re.compile("%([sdifjoOc%])")
 _STYLE = re.compile("\x1b\\[[0-9;]*m")
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 _OF_LEVEL = {"error": "red", "warn": "yellow", "debug": "dim"}
@@ -61,8 +62,24 @@ class Painter:
 
 
 def words(message: Sequence[Any]) -> str:
-    """Return what `console.log` was given as one text."""
-    return " ".join(each if isinstance(each, str) else json.dumps(each, ensure_ascii=False) for each in message)
+    """Return what `console.log` was given as one text; a `%s` or the like in the first takes in the next one."""
+    first, rest = (message[0], list(message[1:])) if message else ("", [])
+
+    def filled(place: re.Match[str]) -> str:
+        kind = place[1]
+        if kind == "%" or not rest:
+            return "%" if kind == "%" else place[0]
+        value = rest.pop(0)
+        if kind in "dif" and not isinstance(value, int | float):
+            return "NaN"
+        return "" if kind == "c" else _word(value)
+
+    text = _PLACE.sub(filled, first) if rest and isinstance(first, str) else _word(first)
+    return " ".join([text, *map(_word, rest)])
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def request_line(event: Event, paint: Painter, *, named: bool = False) -> str:

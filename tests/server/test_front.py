@@ -186,8 +186,9 @@ def test_a_body_of_another_form_is_said_to_be_one(bare: Stage, method: str, path
     assert (answer.status_code, answer.json()["success"]) == (400, False)
 
 
-def test_a_cron_by_hand(scheduled: Stage) -> None:
-    answer = scheduled.client.get("/__scheduled", params={"cron": "*/5 * * * *"})
+@pytest.mark.parametrize("path", ["/__scheduled", "/cdn-cgi/handler/scheduled"])
+def test_a_cron_by_hand(scheduled: Stage, path: str) -> None:
+    answer = scheduled.client.get(path, params={"cron": "*/5 * * * *"})
     assert (answer.status_code, answer.text) == (200, "Ran scheduled event\n")
     assert scheduled.machine.made[0].crons == ["*/5 * * * *"]
 

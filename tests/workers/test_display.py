@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from edgecli.workers.display import LINES_A_SECOND, Painter, Reporter, detail, pretty, request_line
+from edgecli.workers.display import LINES_A_SECOND, Painter, Reporter, detail, pretty, request_line, words
 from edgecli.workers.journal import EVENTS_WAITING, Event, Journal, Level
 
 PLAIN, COLOUR = Painter(colour=False), Painter(colour=True)
@@ -103,6 +103,16 @@ def test_a_second_shows_so_many_lines_and_counts_the_rest() -> None:
     assert written[-1] == f"  … {3_000_000 + 3 * (LINES_A_SECOND + 1) - LINES_A_SECOND} lines left out\n"
     reporter.report(called())
     assert written[-1] == "GET /a?b=1 200 OK\n"
+
+
+def test_words_are_set_in_as_on_every_console() -> None:
+    assert (
+        words(["%s has %d of %i: %o%%", "甲", 1.5, 2.7, {"a": [1]}, "and", 3]) == '甲 has 1.5 of 2.7: {"a": [1]}% and 3'
+    )
+    assert words(["%cred %d %s", "color: red", "x"]) == "red NaN %s"
+    assert words(["100%s"]) == "100%s"
+    assert words([5, "%s", None]) == "5 %s null"
+    assert words([]) == ""
 
 
 def test_requests_of_other_workers_bear_their_name() -> None:

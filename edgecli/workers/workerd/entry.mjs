@@ -45,22 +45,6 @@ function stackOf(error) {
   return text.slice(0, longest);
 }
 
-// The placeholders of https://console.spec.whatwg.org/#formatter; `%c`, a style, is left out.
-function formatted([first, ...rest]) {
-  if (typeof first !== "string" || !rest.length || !first.includes("%")) return [first, ...rest].map(plain);
-  const text = first.replace(/%([sdifoOjc%])/g, (placeholder, kind) => {
-    if (kind === "%") return "%";
-    if (!rest.length) return placeholder;
-    const value = rest.shift();
-    if (kind === "c") return "";
-    if (kind === "d" || kind === "f") return Number(value);
-    if (kind === "i") return Math.trunc(Number(value));
-    const said = plain(value);
-    return typeof said === "object" && said !== null ? shown(said) : said;
-  });
-  return [text, ...rest].map(plain);
-}
-
 function plain(value) {
   if (typeof value === "string") return value.slice(0, longest);
   if (value === null || typeof value === "number" || typeof value === "boolean") return value;
@@ -83,7 +67,7 @@ for (const level of ["debug", "log", "info", "warn", "error"]) {
   console[level] = (...message) => {
     const request = current.getStore() ?? outside;
     if (request !== outside && ++request.lines > lines) return;
-    tell({ id: request.id, method: request.method, url: request.url, level, message: formatted(message), at: Date.now() });
+    tell({ id: request.id, method: request.method, url: request.url, level, message: message.map(plain), at: Date.now() });
   };
 }
 

@@ -157,7 +157,11 @@ class Output:
                     said = " ".join(map(str, orjson.loads(said)))
                 self._tell("log", said)
         elif level in ("error", "warning", "fatal"):
-            self.last.append(message.partition("\nstack: ")[0])
+            said, _, stack = message.partition("\nstack: ")
+            if "jsgInternalError" not in stack:
+                self.last.append(said)
+            elif self._may_tell():  # the Worker sees "internal error" and no cause
+                self._tell("error", f"workerd: {said.partition(': failed: ')[2] or said}")
 
     def _failed(self, event: Event, name: str, message: str, stack: str) -> None:
         event.failed(name, message, self._mapped(stack))

@@ -13,6 +13,8 @@ from edgecli.workers.process import WorkerError
 from edgecli.workers.workerd.proxy import Proxy
 
 PING_SECONDS = 2.0
+MEMORY_SECONDS = 0.25
+"""Between two looks at the memory: JavaScript fills a gigabyte in half a second."""
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
@@ -21,25 +23,41 @@ async def watch(process: asyncio.subprocess.Process, proxy: Proxy, settings: Wor
 
     workerd runs JavaScript and HTTP on one thread: as long as a Worker computes, nobody answers a ping.
     """
-    while process.returncode is None:
-        await asyncio.sleep(min(PING_SECONDS, settings.stall_timeout / 2))
-        if (used := _memory(process.pid)) > settings.memory << 20:
-            return WorkerError(
-                f"The Worker used {used >> 20} MiB of memory and was ended.",
-                hint=f"`edgecli.workers.memory` allows {settings.memory} MiB.",
-                code="worker_memory",
-            )
-        try:
-            await proxy.do("ping", timeout=settings.stall_timeout)
-        except httpx2.TimeoutException:
-            return WorkerError(
-                f"The Worker computed for {settings.stall_timeout:g} s without a pause and was ended: an endless loop?",
-                hint="`edgecli.workers.stall_timeout` sets how long it may.",
-                code="worker_stalled",
-            )
-        except httpx2.TransportError:
-            continue  # it ends just now; whoever waits for it says how
-    return None
+    pinging = asyncio.create_task(_answers(proxy, settings.stall_timeout))
+    try:
+        while process.returncode is None:
+            if (used := _memory(process.pid)) > settings.memory << 20:
+                return WorkerError(
+                    f"The Worker used {used >> 20} MiB of memory and was ended.",
+                    hint=f"`edgecli.workers.memory` allows {settings.memory} MiB.",
+                    code="worker_memory",
+                )
+            await asyncio.wait({pinging}, timeout=MEMORY_SECONDS)
+            if not pinging.done():
+                continue  # one that computes may take memory all the time
+            if not pinging.result():
+                seconds = f"{settings.stall_timeout:g} s"
+                return WorkerError(
+                    f"The Worker computed for {seconds} without a pause and was ended: an endless loop?",
+                    hint="`edgecli.workers.stall_timeout` sets how long it may.",
+                    code="worker_stalled",
+                )
+            pinging = asyncio.create_task(_answers(proxy, settings.stall_timeout))
+        return None
+    finally:
+        pinging.cancel()
+
+
+async def _answers(proxy: Proxy, timeout: float) -> bool:
+    """Tell, after a while, whether the process answers a ping within `timeout` seconds."""
+    await asyncio.sleep(min(PING_SECONDS, timeout / 2))
+    try:
+        await proxy.do("ping", timeout=timeout)
+    except httpx2.TimeoutException:
+        return False
+    except httpx2.TransportError:
+        pass  # it ends just now; whoever waits for it says how
+    return True
 
 
 def _memory(pid: int) -> int:

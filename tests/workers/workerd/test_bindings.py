@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgecli.config.settings import WorkersSettings
-from tests.workers.workerd.serving import place, spec_of, write
+from tests.workers.workerd.serving import place, spec_of, until, write
 
 pytestmark = pytest.mark.usefixtures("programs")
 
@@ -130,6 +130,11 @@ def test_fetch_of_the_gateway_is_answered_here_and_the_network_is_the_users_choi
             assert (await here.http.get("/", params={"to": gateway})).json() == {"choices": []}
             assert here.edge.gateway_calls == [("gateway.ai.cloudflare.com", "/v1/acc/gw/openai/chat/completions")]
             assert (await here.http.get("/", params={"to": outside})).json()["platform"] == "/open"
+            lost = await here.http.get("/", params={"to": "http://127.0.0.1:1/x"})
+            assert lost.text == "fetch() of http://127.0.0.1:1 failed: Network connection lost."
+            unknown = await here.http.get("/", params={"to": "http://nowhere.invalid/"})
+            assert unknown.text == "fetch() of http://nowhere.invalid failed: it cannot be reached. The log says why."
+            await until(lambda: any("lookup" in str(each.to_dict()["logs"]) for each in here.journal.last))
             await first.stop(grace=1)
 
             for options, named in (
