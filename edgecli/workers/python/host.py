@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from edgecli.config.settings import WorkersSettings
 from edgecli.workers.channel import scope_for
 from edgecli.workers.journal import Event, Journal, Level, Outcome
+from edgecli.workers.overlay import Overlay
 from edgecli.workers.process import Place, WorkerError
 from edgecli.workers.python.calls import Outbound, Usage, ask_app, scope_of
 from edgecli.workers.python.link import SLICE, Exchange, LinkClosedError, RemoteError
@@ -268,6 +269,9 @@ class PythonProcess:
         if self._child is None:
             raise LinkClosedError
         return self._child.link.open(head, body, last=last)
+
+    async def cover(self, overlay: Overlay | None) -> None:
+        """Do nothing: every request comes by `fetch`."""
 
     async def stop(self, *, grace: float) -> None:
         """Let running requests and `waitUntil` end for `grace` seconds, then end the process, whatever it does."""
