@@ -169,7 +169,9 @@ def _allowing(policy: str, source: str) -> str:
     for words in map(str.split, policy.split(";")):
         if words:
             directives.setdefault(words[0].lower(), words[1:])  # the first of a name holds
-    held = next((directives[name] for name in ("style-src-elem", "style-src", "default-src") if name in directives), None)
+    held = next(
+        (directives[name] for name in ("style-src-elem", "style-src", "default-src") if name in directives), None
+    )
     inline = held is not None and "'unsafe-inline'" in held
     if held is None or (inline and not any(each.startswith(("'nonce-", "'sha")) for each in held)):
         return policy

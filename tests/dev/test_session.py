@@ -72,10 +72,16 @@ def test_a_broken_save_and_its_mending(terminal: DevTerminal) -> None:
     terminal.start()
     terminal.save(BROKEN)
     terminal.until("src/worker.py:3:").until("> ").until("goes on answering")
-    assert terminal.get().text == "hi one"
+    answer = terminal.get()
+    assert answer.text == "hi one"
+    assert answer.headers["x-edgecli-error"].startswith("src/worker.py:3:")
+    page = terminal.get("/page", accept="text/html")
+    assert page.text.startswith("<h1>hi one</h1>")
+    assert "Your last save is broken." in page.text and "async def on_fetch(request)" in page.text
     terminal.save(NEW)
     terminal.until("Reloaded `trial`")
-    assert terminal.get().text == "hi two"
+    answer = terminal.get("/page", accept="text/html")
+    assert answer.text == "<h1>hi two</h1>" and "x-edgecli-error" not in answer.headers
     terminal.save(CONFIG.replace('"hi"', '"hello"'), "wrangler.toml")
     terminal.until("Reloaded `trial`", times=2)
     assert terminal.get().text == "hello two"
@@ -83,6 +89,10 @@ def test_a_broken_save_and_its_mending(terminal: DevTerminal) -> None:
     terminal.save(CONFIG + "x = [\n", "wrangler.toml")
     terminal.until("wrangler.toml:11").until("The configuration as it was before goes on.")
     assert terminal.get().text == "hello two"
+    assert "wrangler.toml:11" in terminal.get("/page", accept="text/html").text
+    terminal.save(CONFIG, "wrangler.toml")
+    terminal.until("Reloaded `trial`", times=3)
+    assert terminal.get("/page", accept="text/html").text == "<h1>hi two</h1>"
 
 
 def test_a_worker_that_is_broken_from_the_start(terminal: DevTerminal) -> None:

@@ -133,8 +133,14 @@ POLICIES = [
     ("img-src 'self'", None),
     ("style-src 'self' 'unsafe-inline'", None),
     ("default-src 'none'", "style-src-elem H; default-src 'none'"),
-    ("Style-Src 'self'; style-src *; default-src x", "style-src-elem 'self' H; Style-Src 'self'; style-src *; default-src x"),
-    ("style-src 'unsafe-inline' 'nonce-a'", "style-src-elem 'unsafe-inline' 'nonce-a' H; style-src 'unsafe-inline' 'nonce-a'"),
+    (
+        "Style-Src 'self'; style-src *; default-src x",
+        "style-src-elem 'self' H; Style-Src 'self'; style-src *; default-src x",
+    ),
+    (
+        "style-src 'unsafe-inline' 'nonce-a'",
+        "style-src-elem 'unsafe-inline' 'nonce-a' H; style-src 'unsafe-inline' 'nonce-a'",
+    ),
     ("style-src-elem a; style-src b", "style-src-elem a H; style-src-elem a; style-src b"),
     ("default-src a;, style-src", "style-src-elem a H; default-src a;,style-src-elem H; style-src"),
 ]

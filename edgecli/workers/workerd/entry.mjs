@@ -149,7 +149,7 @@ function made() {
     return class extends main {
       fetch(request) {
         if (isPlatform(request.url)) return toPlatform(request);
-        if (overlay && isBare(request)) return covered(request, (asked) => this.fetch(asked));
+        if (overlay && isBare(request)) return covered(request, this.ctx, (asked) => this.fetch(asked));
         return answer(request, this.ctx, () => (super.fetch ? super.fetch(request) : noFetch()));
       }
     };
@@ -160,7 +160,7 @@ function made() {
   }
   handlers.fetch = (request, env, ctx) => {
     if (isPlatform(request.url)) return toPlatform(request);
-    if (overlay && isBare(request)) return covered(request, (asked) => handlers.fetch(asked, env, ctx));
+    if (overlay && isBare(request)) return covered(request, ctx, (asked) => handlers.fetch(asked, env, ctx));
     return answer(request, ctx, () => (main?.fetch ? main.fetch(request, env, ctx) : noFetch()));
   };
   return handlers;

@@ -32,14 +32,21 @@ function allowing(policy, source) {
   return `style-src-elem ${[...sources, source].join(" ")}; ${policy.trim()}`;
 }
 
+// Not by pipeTo(), which workerd does not have between two of its own streams.
 async function ended(body, html, writable) {
-  await body?.pipeTo(writable, { preventClose: true });
   const writer = writable.getWriter();
-  await writer.write(new TextEncoder().encode(html));
-  await writer.close();
+  const reader = body?.getReader();
+  try {
+    for (let piece; reader && !(piece = await reader.read()).done; ) await writer.write(piece.value);
+    await writer.write(new TextEncoder().encode(html));
+    await writer.close();
+  } catch (error) {
+    // The client has left, or the Worker's own stream has failed: as without a panel, the other side hears of it.
+    await Promise.allSettled([reader?.cancel(error), writer.abort(error)]);
+  }
 }
 
-export async function covered(request, asked) {
+export async function covered(request, ctx, asked) {
   const { html, header, style } = overlay;
   const isNavigation = navigates(request);
   if (isNavigation && (request.headers.has("if-none-match") || request.headers.has("if-modified-since"))) {
@@ -65,6 +72,6 @@ export async function covered(request, asked) {
     const allowed = policies.split(",").map((each) => allowing(each, style));
     response.headers.set("content-security-policy", allowed.join(","));
   }
-  ended(answered.body, html, writable).catch(() => {}); // the client has left, or the Worker's stream has failed
+  ctx.waitUntil(ended(answered.body, html, writable));
   return response;
 }
