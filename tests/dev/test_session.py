@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -93,6 +94,24 @@ def test_a_broken_save_and_its_mending(terminal: DevTerminal) -> None:
     terminal.save(CONFIG, "wrangler.toml")
     terminal.until("Reloaded `trial`", times=3)
     assert terminal.get("/page", accept="text/html").text == "<h1>hi two</h1>"
+
+
+def test_what_a_request_prints_is_seen_while_it_runs(terminal: DevTerminal) -> None:
+    terminal.save(
+        GOOD.replace(
+            'print("said 退款")', 'print("before 退款")\n        await asyncio.sleep(2)\n        print("after")'
+        )
+    )
+    terminal.save("import asyncio\n" + (terminal.root / "src" / "worker.py").read_text(encoding="utf-8"))
+    terminal.start()
+    with ThreadPoolExecutor() as threads:
+        asked = threads.submit(terminal.get, "/slow")
+        terminal.until("GET /slow …").until("  before 退款")
+        assert not asked.done()
+        assert "GET /slow 200" not in terminal.everything()
+        assert asked.result().text == "hi one"
+    terminal.until("GET /slow 200 OK").until("  after")
+    assert terminal.everything().count("before 退款") == 1
 
 
 def test_a_worker_that_is_broken_from_the_start(terminal: DevTerminal) -> None:
@@ -230,7 +249,7 @@ def test_the_state_may_lie_elsewhere(root: Path, tmp_path: Path) -> None:
 def test_a_worker_that_writes_without_end_does_not_flood(root: Path) -> None:
     flood = GOOD.replace(
         'print("said 退款")',
-        'print("x" * 99 + "\\n", end="") if "flood" not in request.url else [print("x" * 99) for _ in range(200_000)]',
+        'print("x" * 9 + "\\n", end="") if "flood" not in request.url else [print("x" * 9) for _ in range(200_000)]',
     )
     (root / "src" / "worker.py").write_text(flood, encoding="utf-8")
     session = Piped(root)

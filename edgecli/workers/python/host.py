@@ -379,7 +379,7 @@ class PythonProcess:
                 if event is None:
                     self.said(level, text)
                 else:
-                    event.log(level, text)
+                    self._journal.log(event, level, text)
             case ["left", number, count]:
                 if event := self._events.get(number):
                     event.left_out += count
