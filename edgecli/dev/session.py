@@ -13,6 +13,7 @@ from edgecli.dev.table import rows
 from edgecli.dev.voice import NO_MAIN, Lines, Screen, Voice
 from edgecli.dev.watch import Watcher
 from edgecli.errors import EdgeError
+from edgecli.workers.overlay import Overlay
 from edgecli.workers.process import WorkerError
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Session:
         self._screen = None if json else Screen(level=level)
         self._voice: Voice = self._screen or Lines()
         self._keys = self._screen is not None and keys.can_read()
+        self._wrong: WorkerError | None = None
+        """What is wrong with the configuration, while the one before it holds."""
 
     async def run(self, server: Running) -> None:
         """Show the bindings, say that it is ready, then watch files, journal and keys until this is cancelled."""
@@ -70,6 +73,8 @@ class Session:
         async for kinds in watcher.changes():
             if "configuration" not in kinds or await self._read_configuration(server):
                 tasks.create_task(self._reload(worker, server))
+            else:
+                await self._cover(worker)
 
     async def _read_configuration(self, server: Running) -> bool:
         """Read the configuration again; tell whether it can be used."""
@@ -77,9 +82,11 @@ class Session:
         try:
             doubts = self._source.read_again()
         except EdgeError as error:
+            self._wrong = WorkerError(error.message, hint=error.hint, code=error.code)
             self._voice.wrong(error)
             self._voice.note("The configuration as it was before goes on.")
             return False
+        self._wrong = None
         for doubt in doubts:
             self._voice.doubtful(doubt)
         # What only a new server would do is not shown as if it were done.
@@ -92,6 +99,7 @@ class Session:
         spec = self._source.spec
         if spec is None:
             self._voice.doubtful(NO_MAIN.split(":")[0] + " any more. It goes on as it was.")
+            await self._cover(worker)
             return
         began = time.perf_counter()
         try:
@@ -99,7 +107,13 @@ class Session:
                 self._voice.loaded(spec, time.perf_counter() - began)
         except WorkerError as error:
             self._voice.broken(error, spec, answers=worker.state == "running")
+        await self._cover(worker)
         await server.prepare()
+
+    async def _cover(self, worker: Worker) -> None:
+        """Show on the pages of the last good Worker what is broken."""
+        error = worker.error or self._wrong
+        await worker.cover(Overlay.of(error, worker.spec) if error else None)
 
     async def _read_keys(self, screen: Screen, server: Running, tasks: asyncio.TaskGroup) -> None:
         async for key in keys.pressed():

@@ -19,6 +19,8 @@ from edgecli.workers.journal import Event, Journal, Listener
 
 LINES_A_SECOND = 200
 """Lines that are shown in one second; a Worker that writes more is not worth a terminal that hangs."""
+LINES_KEPT_FREE = 50
+"""Of these for calls that end: what runs and writes without end may not take all."""
 LEVELS = ("debug", "info", "log", "warn", "error", "none")
 """From the least to the most important; `none` shows nothing that a Worker writes."""
 
@@ -83,8 +85,10 @@ def _word(value: Any) -> str:
 
 
 def request_line(event: Event, paint: Painter, *, named: bool = False) -> str:
-    """Return `GET /path 200 OK (12 ms, 34+56 tokens)`; `named` adds the Worker's name."""
+    """Return `GET /path 200 OK (12 ms, 34+56 tokens)`; `GET /path …` of a call that runs; `named` adds the Worker."""
     facts = event.event or {}
+    if event.runs:
+        return paint(f"{_call(event)} …", "dim")
     took = [duration(event.milliseconds)] if event.milliseconds is not None else []
     if event.tokens is not None:
         took.append(f"{event.tokens[0]}+{event.tokens[1]} tokens")
@@ -93,14 +97,20 @@ def request_line(event: Event, paint: Painter, *, named: bool = False) -> str:
     end = paint(f" ({', '.join(took)})", "dim") if took else ""
     if "request" not in facts:
         outcome = _OUTCOMES.get(event.outcome, "Unknown")
-        return f'cron "{one_line(str(facts.get("cron", "")))}" {paint(outcome, *_style(event, 0))}{end}'
-    request = facts["request"]
+        return f"{_call(event)} {paint(outcome, *_style(event, 0))}{end}"
     status = int((facts.get("response") or {}).get("status") or 0)
     said = status_text(status) if status else _OUTCOMES.get(event.outcome, "Unknown")
     if status and event.outcome != "ok" and status < 500:  # what had begun well did not end so
         said += ", canceled" if event.outcome == "canceled" else ", cut off"
-    path = _readable(path_of(request["url"]))
-    return f"{request['method']} {one_line(path)} {paint(said, *_style(event, status))}{end}"
+    return f"{_call(event)} {paint(said, *_style(event, status))}{end}"
+
+
+def _call(event: Event) -> str:
+    """Return `GET /path`, or `cron "…"`."""
+    facts = event.event or {}
+    if request := facts.get("request"):
+        return f"{request['method']} {one_line(_readable(path_of(request['url'])))}"
+    return f'cron "{one_line(str(facts.get("cron", "")))}"'
 
 
 def _readable(path: str) -> str:
@@ -146,9 +156,9 @@ def _style(event: Event, status: int) -> tuple[str, ...]:
 
 
 def detail(event: Event, paint: Painter, *, level: str = "debug") -> Iterator[str]:
-    """Yield the lines of its console that were kept, from a level on, and its exceptions, indented."""
+    """Yield its console's lines from a level on, as far as they were not shown before its end, and its exceptions."""
     least = LEVELS.index(level)
-    for entry in event.logs:
+    for entry in event.logs[event.told :]:
         if LEVELS.index(entry["level"]) < least:
             continue
         style = (_OF_LEVEL[entry["level"]],) if entry["level"] in _OF_LEVEL else ()
@@ -207,7 +217,9 @@ class Reporter:
         self._write = write or sys.stderr.write
         self._budget = LINES_A_SECOND
         self._left_out = 0
-        self._listener = Listener()
+        self._listener = Listener(live=form != "json")
+        self._last: Any = None
+        """The call that runs whose lines were shown last."""
 
     async def follow(self, journal: Journal) -> None:
         """Report events until this is cancelled."""
@@ -240,7 +252,7 @@ class Reporter:
             self._left_out += self._count(event)
             return
         lines = [_record(event)] if self.form == "json" else list(self._lines(event))
-        shown = lines[: self._budget]
+        shown = lines[: max(0, self._budget - (LINES_KEPT_FREE if event.runs else 0))]
         self._budget -= len(shown)
         self._left_out += len(lines) - len(shown) + (event.left_out if self.form != "json" else 0)
         if shown:
@@ -255,9 +267,14 @@ class Reporter:
         return shown + (event.event is not None and self.form == "text") + event.left_out
 
     def _lines(self, event: Event) -> Iterator[str]:
-        if event.event is not None and self.form == "text":
+        lines = list(detail(event, self.paint, level=self.level))
+        if event.runs and not lines:
+            return
+        call = event.event.get("request", event.event) if event.event is not None and event.runs else None
+        if event.event is not None and self.form == "text" and (call is None or call is not self._last):
             yield request_line(event, self.paint, named=self.own is not None and event.worker != self.own)
-        yield from detail(event, self.paint, level=self.level)
+        self._last = call
+        yield from lines
 
 
 def _record(event: Event) -> str:

@@ -71,6 +71,11 @@ def excerpt(place: Place, spec: WorkerSpec) -> list[tuple[int, str]]:
     return list(enumerate(lines[first - 1 : place.line + LINES_AROUND], first))
 
 
+def message_of(error: WorkerError, spec: WorkerSpec) -> str:
+    """Return the message without the place that it may begin with."""
+    return error.message.removeprefix(f"{shown(error.place, spec)}: ") if error.place else error.message
+
+
 def _tells_more(error: WorkerError) -> bool:
     """Tell whether the trace says more than the message and the place."""
     frames = error.trace.count('\n  File "') + error.trace.count("\n    at ")
@@ -81,8 +86,7 @@ def text_of(error: WorkerError, spec: WorkerSpec) -> str:
     """Return an error as text: place, source, trace, what to do."""
     lines = [error.message]
     if error.place is not None:
-        where = f"{shown(error.place, spec)}: "
-        lines[0] = where + error.message.removeprefix(where)
+        lines[0] = f"{shown(error.place, spec)}: {message_of(error, spec)}"
         for count, line in excerpt(error.place, spec):
             lines.append(f"  {'>' if count == error.place.line else ' '} {count:>4} | {line[:200]}")
     if _tells_more(error):
@@ -92,6 +96,16 @@ def text_of(error: WorkerError, spec: WorkerSpec) -> str:
     return "\n".join(lines) + "\n"
 
 
+SOURCE_STYLE = """\
+pre { background: var(--code); border: 1px solid var(--line); border-radius: 6px; font: 13px/1.6 ui-monospace, Menlo,
+  Consolas, "DejaVu Sans Mono", monospace; margin: 0; overflow-x: auto; padding: 12px 0 }
+pre span { display: block; min-width: max-content; padding: 0 16px }
+pre b { color: var(--soft); display: inline-block; font-weight: 400; margin-right: 1.2em; min-width: 3em;
+  text-align: right; user-select: none }
+pre .at { background: var(--mark) }
+pre .at b { color: var(--bad); font-weight: 700 }
+"""
+"""How a `<pre>` of `parts` looks, with the colours `--soft`, `--line`, `--code`, `--bad` and `--mark`."""
 _PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -107,14 +121,7 @@ body {{ font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; 
 .kind {{ color: var(--soft); font-size: .85rem; margin: 0 }}
 h1 {{ color: var(--bad); font-size: 1.4rem; line-height: 1.35; margin: .3rem 0 1.2rem; overflow-wrap: anywhere }}
 h2 {{ font-size: .85rem; font-weight: 600; color: var(--soft); margin: 1.6rem 0 .4rem; overflow-wrap: anywhere }}
-pre {{ background: var(--code); border: 1px solid var(--line); border-radius: 6px; font: 13px/1.6 ui-monospace, Menlo,
-  Consolas, "DejaVu Sans Mono", monospace; margin: 0; overflow-x: auto; padding: .75rem 0 }}
-pre span {{ display: block; min-width: max-content; padding: 0 1rem }}
-pre b {{ color: var(--soft); display: inline-block; font-weight: 400; margin-right: 1.2em; min-width: 3em;
-  text-align: right; user-select: none }}
-pre .at {{ background: var(--mark) }}
-pre .at b {{ color: var(--bad); font-weight: 700 }}
-footer {{ color: var(--soft); font-size: .85rem; margin-top: 2rem }}
+{source_style}footer {{ color: var(--soft); font-size: .85rem; margin-top: 2rem }}
 </style>
 <p class="kind">{kind}</p>
 <h1>{message}</h1>
@@ -124,23 +131,34 @@ footer {{ color: var(--soft); font-size: .85rem; margin-top: 2rem }}
 """
 
 
+def parts(error: WorkerError, spec: WorkerSpec) -> str:
+    """Return place, source, trace and hint as HTML."""
+    found: list[str] = []
+    if error.place is not None:
+        found.append(f"<h2>{html.escape(shown(error.place, spec))}</h2>")
+        if lines := excerpt(error.place, spec):
+            found.append(f"<pre>{''.join(_line(*each, at=error.place.line) for each in lines)}</pre>")
+    if _tells_more(error):
+        found.append(f"<h2>Trace</h2>{lines_of(error.trace)}")
+    if error.hint:
+        found.append(f"<p>{html.escape(error.hint)}</p>")
+    return "\n".join(found)
+
+
+def lines_of(text: str) -> str:
+    """Return lines as a `<pre>`."""
+    spans = (f"<span>{html.escape(line) or ' '}</span>" for line in text.rstrip().splitlines())
+    return f"<pre>{''.join(spans)}</pre>"
+
+
 def page(error: WorkerError, spec: WorkerSpec) -> str:
     """Return an error as a page of its own, without scripts and without anything from elsewhere."""
-    parts: list[str] = []
-    if error.place is not None:
-        parts.append(f"<h2>{html.escape(shown(error.place, spec))}</h2>")
-        if lines := excerpt(error.place, spec):
-            parts.append(f"<pre>{''.join(_line(*each, at=error.place.line) for each in lines)}</pre>")
-    if _tells_more(error):
-        trace = "".join(f"<span>{html.escape(line) or ' '}</span>" for line in error.trace.rstrip().splitlines())
-        parts.append(f"<h2>Trace</h2><pre>{trace}</pre>")
-    if error.hint:
-        parts.append(f"<p>{html.escape(error.hint)}</p>")
     return _PAGE.format(
+        source_style=SOURCE_STYLE,
         title=html.escape(error.message[:120]),
         kind=f"Worker {html.escape(spec.name)} · error {number(error)}",
         message=html.escape(error.message),
-        body="\n".join(parts),
+        body=parts(error, spec),
         footer="Only edgecli dev shows this page. Save your change and load it again.",
     )
 

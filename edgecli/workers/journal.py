@@ -25,6 +25,8 @@ CHARACTERS_KEPT = 1_000_000
 """Characters of one event's lines."""
 LONGEST_STACK = 65_536
 """Characters of an exception's stack."""
+LIVE_SECONDS = 0.1
+"""How long the lines of a call wait for its end before they are shown alone: those of quick calls stay together."""
 CHARACTERS_HELD = 32_000_000
 """Characters of all events that are kept, and of those that wait for one listener."""
 
@@ -60,6 +62,10 @@ class Event:
     """Log lines beyond `LINES_KEPT` and `CHARACTERS_KEPT`."""
     characters: int = 0
     """About how many its lines and exceptions have."""
+    runs: bool = False
+    """It is not a whole call, but what one said that has not ended, or has ended before."""
+    told: int = 0
+    """Lines that live listeners have heard already."""
 
     def log(self, level: Level, *message: Any) -> None:
         """Add a line; long texts are cut, lines beyond `LINES_KEPT` and `CHARACTERS_KEPT` only counted."""
@@ -69,6 +75,14 @@ class Event:
         cut = [each[:LONGEST_LINE] if isinstance(each, str) else each for each in message]
         self.characters += sum(len(each if isinstance(each, str) else repr(each)) for each in cut)
         self.logs.append({"message": cut, "level": level, "timestamp": _milliseconds()})
+
+    def rest(self) -> Event:
+        """Return the lines that no live listener has heard yet, as an event of a call that runs."""
+        call = {key: value for key, value in (self.event or {}).items() if key != "response"}
+        part = Event(self.worker, event=call, logs=self.logs[self.told :], timestamp=self.timestamp, runs=True)
+        part.characters = sum(len(str(entry["message"])) for entry in part.logs)
+        self.told = len(self.logs)
+        return part
 
     def failed(self, name: str, message: str, stack: str = "", *, outcome: Outcome = "exception") -> None:
         """Note an exception that left the handler."""
@@ -104,7 +118,9 @@ def redacted(headers: Mapping[str, str]) -> dict[str, str]:
 class Listener:
     """Whoever reads events as they come."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, live: bool = False) -> None:
+        """One that is `live` hears the lines of a call while it runs, too; the call's event has them again."""
+        self.live = live
         self.events: asyncio.Queue[Event] = asyncio.Queue(EVENTS_WAITING)
         self.missed = 0
         """Events that were left out because too many waited."""
@@ -133,13 +149,32 @@ class Journal:
         self._characters = 0
         self._listeners: set[Listener] = set()
         self._counted: dict[str, tuple[int, int]] = {}
+        self._waiting: dict[int, asyncio.TimerHandle] = {}
+        """The events whose lines live listeners will hear soon, by `id`."""
 
     def counted(self, worker: str) -> tuple[int, int]:
         """Return how many calls of a Worker's handlers there were, and how many of them failed."""
         return self._counted.get(worker, (0, 0))
 
+    def log(self, event: Event, level: Level, *message: Any) -> None:
+        """Add a line to the event of a call that runs; live listeners hear it before its end."""
+        event.log(level, *message)
+        if id(event) not in self._waiting and any(each.live for each in self._listeners):
+            tell = asyncio.get_running_loop().call_later
+            self._waiting[id(event)] = tell(LIVE_SECONDS, self._tell, event)
+
+    def _tell(self, event: Event) -> None:
+        del self._waiting[id(event)]
+        if event.told < len(event.logs):
+            part = event.rest()
+            for listener in self._listeners:
+                if listener.live:
+                    listener.hear(part)
+
     def add(self, event: Event) -> None:
         """Keep an event and tell the listeners; one that does not keep up misses events."""
+        if waiting := self._waiting.pop(id(event), None):
+            waiting.cancel()
         if len(self.last) == EVENTS_KEPT:
             self._characters -= self.last.popleft().characters
         self.last.append(event)

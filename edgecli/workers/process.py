@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from starlette.types import Receive, Scope, Send
 
 from edgecli.errors import EdgeError
+
+if TYPE_CHECKING:
+    from edgecli.workers.overlay import Overlay
 
 GONE = "worker_gone"
 """The code of an error that says that there is no process any more: it has seen nothing of the request."""
@@ -58,6 +61,10 @@ class WorkerProcess(Protocol):
 
     async def scheduled(self, cron: str) -> None:
         """Run its `scheduled` handler. Raises WorkerError."""
+        ...
+
+    async def cover(self, overlay: Overlay | None) -> None:
+        """Lay an overlay over the pages that it answers to requests that do not come by `fetch`; None takes it away."""
         ...
 
     async def stop(self, *, grace: float) -> None:

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from edgecli.errors import EdgeError
 from edgecli.workers.error_page import answer
 from edgecli.workers.journal import Event, Journal
+from edgecli.workers.overlay import Overlay
 from edgecli.workers.process import GONE, WorkerError, WorkerProcess
 from edgecli.workers.spec import WorkerSpec
 
@@ -49,6 +50,7 @@ class Worker:
         self._launch = launch
         self._journal = journal
         self._process: WorkerProcess | None = None
+        self._overlay: Overlay | None = None
         self._starting: asyncio.Task[None] | None = None
         self._restarting: asyncio.Task[None] | None = None
         self._pause = FIRST_PAUSE / 2
@@ -112,6 +114,12 @@ class Worker:
                 self._tell()
         return True
 
+    async def cover(self, overlay: Overlay | None) -> None:
+        """Lay an overlay over the pages of the process that answers now, until another one does."""
+        if self._process is not None:
+            self._overlay = overlay
+            await self._process.cover(overlay)
+
     async def _replace(self, spec: WorkerSpec) -> None:
         process = await self._start(spec)
         self.spec, self.error = spec, None
@@ -141,6 +149,7 @@ class Worker:
 
     def _take(self, process: WorkerProcess) -> None:
         before, self._process = self._process, process
+        self._overlay = None
         self._tell()
         self.changed()
         if before is not None:
@@ -208,6 +217,8 @@ class Worker:
     async def fetch(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request: an ASGI app. Without a process it waits a moment, then says what is wrong."""
         process = self._process
+        if self._overlay is not None and scope["type"] == "http":
+            scope, send = self._overlay.around(scope, send)
         try:
             process = process or await self._next()
             try:

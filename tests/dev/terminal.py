@@ -18,7 +18,10 @@ from workers import Response, WorkerEntrypoint
 class Default(WorkerEntrypoint):
     async def fetch(self, request):
         print("said 退款")
-        return Response(self.env.GREETING + " one")
+        text = self.env.GREETING + " one"
+        if request.url.endswith("/page"):
+            return Response(f"<h1>{text}</h1>", headers={"content-type": "text/html"})
+        return Response(text)
 """
 CONFIG = """
 name = "trial"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -72,10 +73,16 @@ def test_a_broken_save_and_its_mending(terminal: DevTerminal) -> None:
     terminal.start()
     terminal.save(BROKEN)
     terminal.until("src/worker.py:3:").until("> ").until("goes on answering")
-    assert terminal.get().text == "hi one"
+    answer = terminal.get()
+    assert answer.text == "hi one"
+    assert answer.headers["x-edgecli-error"].startswith("src/worker.py:3:")
+    page = terminal.get("/page", accept="text/html")
+    assert page.text.startswith("<h1>hi one</h1>")
+    assert "Your last save is broken." in page.text and "async def on_fetch(request)" in page.text
     terminal.save(NEW)
     terminal.until("Reloaded `trial`")
-    assert terminal.get().text == "hi two"
+    answer = terminal.get("/page", accept="text/html")
+    assert answer.text == "<h1>hi two</h1>" and "x-edgecli-error" not in answer.headers
     terminal.save(CONFIG.replace('"hi"', '"hello"'), "wrangler.toml")
     terminal.until("Reloaded `trial`", times=2)
     assert terminal.get().text == "hello two"
@@ -83,6 +90,28 @@ def test_a_broken_save_and_its_mending(terminal: DevTerminal) -> None:
     terminal.save(CONFIG + "x = [\n", "wrangler.toml")
     terminal.until("wrangler.toml:11").until("The configuration as it was before goes on.")
     assert terminal.get().text == "hello two"
+    assert "wrangler.toml:11" in terminal.get("/page", accept="text/html").text
+    terminal.save(CONFIG, "wrangler.toml")
+    terminal.until("Reloaded `trial`", times=3)
+    assert terminal.get("/page", accept="text/html").text == "<h1>hi two</h1>"
+
+
+def test_what_a_request_prints_is_seen_while_it_runs(terminal: DevTerminal) -> None:
+    terminal.save(
+        GOOD.replace(
+            'print("said 退款")', 'print("before 退款")\n        await asyncio.sleep(2)\n        print("after")'
+        )
+    )
+    terminal.save("import asyncio\n" + (terminal.root / "src" / "worker.py").read_text(encoding="utf-8"))
+    terminal.start()
+    with ThreadPoolExecutor() as threads:
+        asked = threads.submit(terminal.get, "/slow")
+        terminal.until("GET /slow …").until("  before 退款")
+        assert not asked.done()
+        assert "GET /slow 200" not in terminal.everything()
+        assert asked.result().text == "hi one"
+    terminal.until("GET /slow 200 OK").until("  after")
+    assert terminal.everything().count("before 退款") == 1
 
 
 def test_a_worker_that_is_broken_from_the_start(terminal: DevTerminal) -> None:
@@ -251,7 +280,7 @@ def test_the_state_may_lie_elsewhere(root: Path, tmp_path: Path) -> None:
 def test_a_worker_that_writes_without_end_does_not_flood(root: Path) -> None:
     flood = GOOD.replace(
         'print("said 退款")',
-        'print("x" * 99 + "\\n", end="") if "flood" not in request.url else [print("x" * 99) for _ in range(200_000)]',
+        'print("x" * 9 + "\\n", end="") if "flood" not in request.url else [print("x" * 9) for _ in range(200_000)]',
     )
     (root / "src" / "worker.py").write_text(flood, encoding="utf-8")
     session = Piped(root)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
+from edgecli.workers.overlay import Overlay
 from edgecli.workers.process import WorkerError, WorkerProcess
 from edgecli.workers.spec import WorkerSpec
 
@@ -30,6 +31,7 @@ class Process:
         """Raised by requests."""
         self.graces: list[float] = []
         self.crons: list[str] = []
+        self.overlay: Overlay | None = None
         self._running = 0
         self._ended: asyncio.Future[WorkerError | None] = asyncio.get_running_loop().create_future()
 
@@ -50,6 +52,9 @@ class Process:
 
     async def scheduled(self, cron: str) -> None:
         self.crons.append(cron)
+
+    async def cover(self, overlay: Overlay | None) -> None:
+        self.overlay = overlay
 
     async def stop(self, *, grace: float) -> None:
         self.graces.append(grace)

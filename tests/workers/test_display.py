@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from edgecli.workers.display import LINES_A_SECOND, Painter, Reporter, detail, pretty, request_line, words
-from edgecli.workers.journal import EVENTS_WAITING, Event, Journal, Level
+from edgecli.workers.journal import EVENTS_WAITING, LIVE_SECONDS, Event, Journal, Level, Listener
 
 PLAIN, COLOUR = Painter(colour=False), Painter(colour=True)
 
@@ -121,6 +121,64 @@ def test_requests_of_other_workers_bear_their_name() -> None:
     for reporter.own in ("trial", "other"):
         reporter.report(called())
     assert written == ["GET /a?b=1 200 OK\n", "GET /a?b=1 200 OK (trial)\n"]
+
+
+def test_lines_of_calls_that_run_are_shown_before_their_ends() -> None:
+    written: list[str] = []
+    journal, reporter = Journal(), Reporter(form="text", write=written.append)
+    other = Listener()
+
+    async def pause() -> None:
+        await asyncio.sleep(LIVE_SECONDS * 2)
+
+    def shown() -> str:
+        text = "".join(written)
+        written.clear()
+        return text
+
+    async def story() -> list[Event]:
+        following = [asyncio.create_task(reporter.follow(journal)), asyncio.create_task(anext(journal.follow(other)))]
+        await asyncio.sleep(0.01)
+        slow, quick, cron = Event("trial"), called(), Event("trial", event={"cron": "* * * * *", "scheduledTime": 1})
+        slow.event = {"request": {"method": "GET", "url": "http://x/slow", "headers": {}}, "response": {"status": 200}}
+        journal.log(slow, "log", "one")
+        await pause()
+        assert shown() == "GET /slow …\n  one\n"
+        journal.log(slow, "log", "two")
+        journal.log(slow, "log", "three")
+        await pause()
+        assert shown() == "  two\n  three\n"
+        journal.log(quick, "log", "hi")
+        journal.add(quick)
+        journal.log(slow, "log", "four")
+        await pause()
+        assert shown() == "GET /a?b=1 200 OK\n  hi\nGET /slow …\n  four\n"
+        journal.log(cron, "log", "tick")
+        await pause()
+        assert shown() == 'cron "* * * * *" …\n  tick\n'
+        journal.log(slow, "log", "five")
+        journal.add(slow)
+        await pause()
+        assert shown() == "GET /slow 200 OK\n  five\n"
+        for task in following:
+            task.cancel()
+        return list(journal.last)
+
+    quick, slow = asyncio.run(story())
+    assert [entry["message"] for entry in slow.logs] == [["one"], ["two"], ["three"], ["four"], ["five"]]
+    assert quick.logs[0]["message"] == ["hi"]
+    assert other.events.qsize() == 1, "who is not live hears whole calls: one was read, one waits"
+
+
+def test_the_end_of_a_call_that_writes_without_end_is_seen() -> None:
+    written: list[str] = []
+    reporter = Reporter(form="text", write=written.append)
+    event = called()
+    for number in range(LINES_A_SECOND):
+        event.log("log", str(number))
+    reporter.report(event.rest())
+    reporter.report(event)
+    assert written[-1] == "GET /a?b=1 200 OK\n"
 
 
 def test_who_does_not_keep_up_hears_how_much_was_missed() -> None:

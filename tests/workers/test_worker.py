@@ -15,6 +15,7 @@ import pytest
 from edgecli.errors import UpstreamError
 from edgecli.workers import worker as room
 from edgecli.workers.journal import Journal
+from edgecli.workers.overlay import Overlay
 from edgecli.workers.process import GONE, Place, WorkerError
 from edgecli.workers.spec import WorkerSpec
 from edgecli.workers.worker import Worker
@@ -126,6 +127,24 @@ def test_a_main_that_is_a_folder(play: Play) -> None:
     async def story(stage: Stage) -> None:
         with pytest.raises(WorkerError, match=r"`main` is `.*src`, which is a folder"):
             await stage.worker.reload(replace(stage.spec, main=stage.spec.main.parent))
+
+    play(story)
+
+
+def test_an_overlay_lies_over_the_process_that_answers_and_not_over_the_next(play: Play) -> None:
+    async def story(stage: Stage) -> None:
+        overlay = Overlay.of(BROKEN, stage.spec)
+        await stage.worker.cover(overlay)
+        await stage.worker.start()
+        assert "x-edgecli-error" not in (await stage.asked()).headers, "there was nothing to cover"
+        await stage.worker.cover(overlay)
+        assert (await stage.asked()).headers["x-edgecli-error"] == "src/worker.py:2: SyntaxError: expected ':'"
+        assert stage.machine.made[0].overlay is overlay
+        stage.machine.made[0].failure = WorkerError("x", code="worker_exception")
+        page = (await stage.asked(accept="text/html")).text
+        assert page.startswith("<!doctype html>") and page.endswith(overlay.html), "over its own exceptions, too"
+        await stage.worker.reload(stage.spec)
+        assert "x-edgecli-error" not in (await stage.asked()).headers
 
     play(story)
 

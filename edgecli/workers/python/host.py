@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from edgecli.config.settings import WorkersSettings
 from edgecli.workers.channel import scope_for
 from edgecli.workers.journal import Event, Journal, Level
+from edgecli.workers.overlay import Overlay
 from edgecli.workers.process import Place, WorkerError
 from edgecli.workers.python.calls import Outbound, Usage, ask_app, scope_of
 from edgecli.workers.python.handlers import Handlers, error_of
@@ -165,6 +166,9 @@ class PythonProcess:
             raise LinkClosedError
         return self._child.link.open(head, body, last=last)
 
+    async def cover(self, overlay: Overlay | None) -> None:
+        """Do nothing: every request comes by `fetch`."""
+
     async def stop(self, *, grace: float) -> None:
         """Let running requests and `waitUntil` end for `grace` seconds, then end the process, whatever it does."""
         child = self._child
@@ -282,7 +286,7 @@ class PythonProcess:
                 if event is None:
                     self.said(level, text)
                 else:
-                    event.log(level, text)
+                    self._journal.log(event, level, text)
             case ["left", number, count]:
                 if event := self._handlers.events.get(number):
                     event.left_out += count

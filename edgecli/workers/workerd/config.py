@@ -268,6 +268,7 @@ def _entry(bundle: Bundle, around: Surroundings) -> list[dict[str, Any]]:
     source = _module("entry.mjs").replace('"edgecli:main"', json.dumps(f"./{bundle.main}", ensure_ascii=False))
     return [
         {"name": "edgecli-entry.mjs", "esModule": source},
+        {"name": "edgecli-overlay.mjs", "esModule": _module("overlay.mjs")},
         {"name": "edgecli-options.json", "json": json.dumps(options)},
     ]
 

@@ -4,6 +4,7 @@
 import * as user from "edgecli:main";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { env as bindings } from "cloudflare:workers";
+import { cover, covered, isBare, overlay } from "edgecli-overlay.mjs";
 import options from "edgecli-options.json";
 
 export * from "edgecli:main";
@@ -192,6 +193,7 @@ function made() {
     return class extends main {
       fetch(request) {
         if (isPlatform(request.url)) return toPlatform(request);
+        if (overlay && isBare(request)) return covered(request, this.ctx, (asked) => this.fetch(asked));
         return answer(request, this.ctx, () => (super.fetch ? super.fetch(request) : noFetch()));
       }
     };
@@ -202,6 +204,7 @@ function made() {
   }
   handlers.fetch = (request, env, ctx) => {
     if (isPlatform(request.url)) return toPlatform(request);
+    if (overlay && isBare(request)) return covered(request, ctx, (asked) => handlers.fetch(asked, env, ctx));
     return answer(request, ctx, () => (main?.fetch ? main.fetch(request, env, ctx) : noFetch()));
   };
   return handlers;
@@ -232,6 +235,7 @@ export const edgecliInner = {
   fetch(request, env, ctx) {
     const what = request.headers.get("x-edgecli-do");
     if (what === "scheduled") return scheduled(request, env, ctx);
+    if (what === "cover") return cover(request);
     if (what === "drain") {
       draining = true;
       flush();

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from edgecli.config.settings import WorkersSettings
 from edgecli.workers.journal import Event, Journal, Level, Outcome
+from edgecli.workers.overlay import Overlay
 from edgecli.workers.process import GONE, WorkerError
 from edgecli.workers.spec import WorkerSpec
 from edgecli.workers.workerd import config, install
@@ -31,6 +32,8 @@ from edgecli.workers.workerd.watch import watch
 
 START_SECONDS = 30.0
 """What workerd is given to read its configuration and run the modules' own code."""
+COVER_SECONDS = 0.5
+"""What a Worker is given to take an overlay: one that computes without a pause shows no page either."""
 DRAIN_SECONDS = 0.5
 """What a Worker that is to end is given to write down the requests that have ended."""
 VERDICT_SECONDS = 1.0
@@ -116,6 +119,13 @@ class WorkerdProcess:
             trace, place = map_trace(failure["stack"], self._output.maps)
             message = f"{failure['name']}: {failure['message']}"
             raise WorkerError(message, code="worker_exception", place=place, trace=trace)
+
+    async def cover(self, overlay: Overlay | None) -> None:
+        """Lay an overlay over the pages that workerd answers on the public socket; None takes it away."""
+        if self._proxy is not None:
+            told = orjson.dumps(overlay)
+            with contextlib.suppress(httpx2.TransportError):
+                await self._proxy.do("cover", timeout=COVER_SECONDS, content=told)
 
     async def stop(self, *, grace: float) -> None:
         """Have workerd end when its requests have, and end it after `grace` seconds whatever it does."""

@@ -12,7 +12,7 @@ from typing import Any, cast, get_args
 
 import orjson
 
-from edgecli.workers.journal import LINES_KEPT, Event, Journal, Level, Outcome
+from edgecli.workers.journal import CHARACTERS_HELD, LINES_KEPT, Event, Journal, Level, Outcome
 from edgecli.workers.workerd.sourcemap import SourceMap, map_trace
 
 LONGEST = 1 << 20
@@ -22,8 +22,10 @@ REQUESTS_OPEN = 1_000
 LINES_A_SECOND = 200
 """Lines that belong to no request; more are only counted."""
 LAST_LINES = 50
-PATIENCE_SECONDS = 2.0
-"""How long the lines of a request wait for its end. What it says later is an event of its own, without an answer."""
+PATIENCE_SECONDS = 60.0
+"""How long the lines of a request wait for its end: it does not come where the client has left."""
+LATE_SECONDS = 2.0
+"""How long lines wait that come after their request's end. They are an event of their own, without an answer."""
 _UNCAUGHT = re.compile(r"uncaught exception; source = (?P<source>.*?); stack = (?P<stack>.*)", re.DOTALL)
 _SCRIPT_SAID = "console.log(); message() = "
 """What older compatibility dates make of a service worker's console, whatever the level."""
@@ -44,6 +46,11 @@ class Output:
         self._mark = mark
         self._journal = journal
         self._open: OrderedDict[int, Event] = OrderedDict()
+        self._late: OrderedDict[int, Event] = OrderedDict()
+        self._over: OrderedDict[int, None] = OrderedDict()
+        """The requests that have ended last."""
+        self._held = 0
+        """Characters of those that are open."""
         self._second = 0
         self._budget = 0
         self._dropped = 0
@@ -65,21 +72,26 @@ class Output:
     async def keep_up(self) -> None:
         """Write down, again and again, what requests have said that do not end soon. Runs until it is cancelled."""
         while True:
-            await asyncio.sleep(PATIENCE_SECONDS / 2)
+            await asyncio.sleep(LATE_SECONDS / 2)
             now = time.time() * 1000
-            while self._open:
-                number, event = next(iter(self._open.items()))
-                if now - event.timestamp < PATIENCE_SECONDS * 1000:
-                    break
-                del self._open[number]
-                self._journal.add(event)
+            for events, patience in ((self._open, PATIENCE_SECONDS), (self._late, LATE_SECONDS)):
+                while events and now - next(iter(events.values())).timestamp >= patience * 1000:
+                    self._give_up(events)
+
+    def _give_up(self, events: OrderedDict[int, Event], outcome: Outcome = "ok") -> None:
+        """Write down what the oldest of some requests has said, without its end."""
+        _, event = events.popitem(last=False)
+        if events is self._open:
+            self._held -= event.characters
+        event.outcome, event.runs = outcome, outcome == "ok"
+        self._journal.add(event)
 
     def close(self, outcome: Outcome) -> None:
         """Write down the requests that have said something and will not end any more."""
+        while self._late:
+            self._give_up(self._late)
         while self._open:
-            _, event = self._open.popitem(last=False)
-            event.outcome = outcome
-            self._journal.add(event)
+            self._give_up(self._open, outcome)
         self._tell_dropped()
 
     def _line(self, line: bytes) -> None:
@@ -114,6 +126,10 @@ class Output:
     def _ended(self, told: list[list[Any]]) -> None:
         for number, method, url, status, started, took, lines, failure, *cron in told:
             event = self._open.pop(number, None) or Event(self._worker)
+            self._held -= event.characters
+            self._over[number] = None
+            if len(self._over) > REQUESTS_OPEN:
+                self._over.popitem(last=False)
             event.event = {"request": {"method": method, "url": url, "headers": {}}, "response": {"status": status}}
             if cron:
                 event.event = {"cron": cron[0], "scheduledTime": started}
@@ -129,16 +145,19 @@ class Output:
             if self._may_tell():
                 self._tell(level, *told["message"])
             return
-        event = self._open.get(told["id"])
+        events = self._late if told["id"] in self._over else self._open
+        event = events.get(told["id"])
         if event is None:
-            event = self._open[told["id"]] = Event(self._worker)
+            event = events[told["id"]] = Event(self._worker)
             if told.get("url"):
                 event.event = {"request": {"method": told["method"], "url": told["url"], "headers": {}}}
-            if len(self._open) > REQUESTS_OPEN:
-                _, oldest = self._open.popitem(last=False)
-                oldest.outcome = "canceled"
-                self._journal.add(oldest)
-        event.log(level, *(self._mapped(each) if isinstance(each, str) else each for each in told["message"]))
+        before = event.characters
+        said = (self._mapped(each) if isinstance(each, str) else each for each in told["message"])
+        self._journal.log(event, level, *said)
+        if events is self._open:
+            self._held += event.characters - before
+        while len(events) > REQUESTS_OPEN or (self._held > CHARACTERS_HELD and len(self._open) > 1):
+            self._give_up(events if len(events) > REQUESTS_OPEN else self._open, "canceled")
 
     def _of_workerd(self, message: str, level: str) -> None:
         """Take what workerd says of itself: exceptions that nobody caught, and its own complaints."""

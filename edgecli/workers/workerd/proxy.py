@@ -42,9 +42,15 @@ class Proxy:
             self._idle.pop().close()
         await self._client.aclose()
 
-    async def do(self, what: str, *, timeout: float | None, headers: dict[str, str] | None = None) -> httpx2.Response:
-        """Have edgecli's own module `ping`, `drain` or run `scheduled`. Raises httpx2's errors; `timeout`: seconds."""
-        return await self._client.get("http://worker/", headers={DO_HEADER: what, **(headers or {})}, timeout=timeout)
+    async def do(
+        self, what: str, *, timeout: float | None, headers: dict[str, str] | None = None, content: bytes = b""
+    ) -> httpx2.Response:
+        """Have edgecli's own module `ping`, `drain`, `cover` or run `scheduled`.
+
+        Raises httpx2's errors; `timeout`: seconds.
+        """
+        headers = {DO_HEADER: what, **(headers or {})}
+        return await self._client.post("http://worker/", headers=headers, content=content, timeout=timeout)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request. Raises WorkerError, `worker_gone` or `worker_unreachable`, as long as nothing was sent."""

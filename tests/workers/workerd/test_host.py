@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from edgecli.config.settings import WorkersSettings
 from edgecli.server.listening import Server
+from edgecli.workers.journal import Listener
 from edgecli.workers.process import GONE, WorkerError
 from edgecli.workers.process import Place as SourcePlace
 from tests.workers.workerd.serving import Place, place, spec_of, write
@@ -44,6 +45,11 @@ export default {
         await writer.close();
       })());
       return new Response(readable);
+    }
+    if (pathname === "/long") {
+      console.log("at once");
+      await scheduler.wait(4500);
+      console.log("at last");
     }
     if (pathname === "/wrong") return 5 as unknown as Response;
     if (pathname === "/later") ctx.waitUntil((async () => { await null; fail("too late"); })());
@@ -232,6 +238,24 @@ def test_what_is_said_while_a_stream_runs_comes_too(root: Path) -> None:
             assert answer["event"]["response"] == {"status": 200} and not answer["logs"]
             assert late["event"]["request"]["url"].endswith("/stream")
             assert late["logs"][0]["message"] == ["after the head"]
+
+    asyncio.run(run())
+
+
+def test_the_lines_of_a_long_request_are_heard_at_once_and_in_its_event(root: Path) -> None:
+    async def run() -> None:
+        async with place() as here:
+            await start(here, root)
+            live = Listener(live=True)
+            following = asyncio.create_task(anext(here.journal.follow(live)))
+            asked = asyncio.create_task(here.http.get("/long"))
+            part = await asyncio.wait_for(following, 10)
+            assert part.runs and part.logs[0]["message"] == ["at once"]
+            assert not asked.done()
+            await asked
+            [event] = await here.events(1)
+            assert event["event"]["response"] == {"status": 200}
+            assert [line["message"][0] for line in event["logs"]] == ["at once", "at last"]
 
     asyncio.run(run())
 
