@@ -83,7 +83,7 @@ class Proxy:
         gone = asyncio.create_task(_ask(connection, receive, uploading=has_body))
         try:
             await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
-            if answer.done():
+            if not gone.done():
                 answer.result()
         finally:
             for task in (answer, gone):
