@@ -85,6 +85,7 @@ def test_tools_beside_a_schema(engine: LlamaEngine) -> None:
         assert set(json.loads(text)) == {"name", "age"}
 
 
+@pytest.mark.slow
 def test_a_conversation_with_calls_and_results(engine: LlamaEngine) -> None:
     messages = [
         {"role": "user", "content": "Weather in Oslo?"},
