@@ -345,6 +345,7 @@ def _unexpected(error: Exception, arguments: list[str]) -> int:
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "edgecli"
         message = str(format_message()) or "The command is incomplete."
+        message = message.replace("is not a valid int range.", "is not a whole number.")
         console.error(UsageError(message, hint=f"`{path} --help` shows how to call it."), as_json=as_json)
         return ExitCode.USAGE
     if _current.debug:

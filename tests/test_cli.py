@@ -54,6 +54,12 @@ def test_an_unknown_option_is_wrong_usage(edgecli: Run) -> None:
     assert "hint: `edgecli query --help`" in done.stderr
 
 
+def test_a_port_that_is_no_number_is_told_in_plain_words(edgecli: Run) -> None:
+    done = edgecli("dev", "--port", "80x")
+    assert done.returncode == 2
+    assert "'80x' is not a whole number." in done.stderr
+
+
 def test_an_error_is_one_json_object_on_stderr_where_json_was_asked_for(edgecli: Run, tmp_path: Path) -> None:
     done = edgecli("query", "x", "--json", "--cwd", str(tmp_path))
     assert (done.returncode, done.stdout) == (4, "")

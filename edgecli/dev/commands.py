@@ -19,6 +19,10 @@ def dev(
     ip: Annotated[
         str | None, typer.Option("--ip", "--host", help="Address; any other than this machine's own wants a token.")
     ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option("--token", envvar="EDGECLI_SERVER_TOKEN", help="Token for the platform's API on such an address."),
+    ] = None,
     var: Annotated[
         list[str] | None, typer.Option("--var", metavar="KEY:VALUE", help="A variable of the Worker.")
     ] = None,
@@ -52,5 +56,5 @@ def dev(
     session = Session(
         source, reload=reload, level=log_level, warm=warm, json=shared.json, test_scheduled=test_scheduled
     )
-    code = run_server(source.project, host=ip, port=port, token=None, verbose=shared.verbose > 0, companion=session)
+    code = run_server(source.project, host=ip, port=port, token=token, verbose=shared.verbose > 0, companion=session)
     raise typer.Exit(code)

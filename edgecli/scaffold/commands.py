@@ -47,7 +47,7 @@ def init(
         repository.check_git()
     asking = console.is_terminal() and not yes and not common().json
     if asking and name is None:
-        name = console.ask("Folder of the new project", names.FALLBACK_NAME)
+        name = console.ask("Folder of the new project", names.free_name(common().cwd))
     if asking and template is None:
         template = _choose(service.list_templates())
     folder = (names.FALLBACK_NAME if name is None else name).strip()

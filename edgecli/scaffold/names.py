@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
+from pathlib import Path
 
 FALLBACK_NAME = "my-app"
 
 # wrangler's rule for `name`. A Worker's name is also a label of its host name, hence the length.
 _ALLOWED = re.compile(r"[a-z0-9_][a-z0-9-_]*\Z")
 _LONGEST = 63
+
+
+def free_name(folder: Path) -> str:
+    """Return `my-app`, or `my-app-2` and so on where `folder` has one already."""
+    names = itertools.chain([FALLBACK_NAME], (f"{FALLBACK_NAME}-{count}" for count in itertools.count(2)))
+    return next(name for name in names if not (folder / name).exists())
 
 
 def is_project_name(name: str) -> bool:

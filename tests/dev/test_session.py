@@ -268,6 +268,17 @@ def test_a_second_session_says_who_runs(root: Path) -> None:
     session.end()
 
 
+def test_on_another_address_the_platform_wants_the_token_and_the_worker_does_not(root: Path) -> None:
+    session = Piped(root, "--ip", "0.0.0.0", "--token", "t0ken")
+    assert session.process.stdout is not None
+    port = session.process.stdout.readline().rpartition(":")[2].strip()
+    models = f"http://127.0.0.1:{port}/client/v4/accounts/a/ai/models/search"
+    answers = [httpx.get(f"http://127.0.0.1:{port}/"), httpx.get(models)]
+    answers.append(httpx.get(models, headers={"authorization": "Bearer t0ken"}))
+    session.end()
+    assert [each.status_code for each in answers] == [200, 401, 200]
+
+
 def test_the_state_may_lie_elsewhere(root: Path, tmp_path: Path) -> None:
     session = Piped(root, "--persist-to", str(tmp_path / "state"))
     assert session.process.stdout is not None

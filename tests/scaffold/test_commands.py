@@ -11,6 +11,8 @@ import pytest
 
 from edgecli.app import app
 from edgecli.cli import run
+from edgecli.scaffold.names import free_name
+from edgecli.scaffold.templates import list_templates
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +85,19 @@ def test_the_templates_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[
     names = [each["name"] for each in json.loads(capsys.readouterr().out)]
     assert names == ["batch", "chat", "rag", "rag-js", "stream", "vectorize"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_menu_fits_a_terminal_of_80_columns() -> None:
+    templates = list_templates()
+    width = max(len(each.name) for each in templates)
+    assert max(len(each.title) for each in templates) < 80 - len("   >  3. ") - width - len("  ")
+
+
+def test_the_suggested_folder_is_a_new_one(tmp_path: Path) -> None:
+    assert free_name(tmp_path) == "my-app"
+    (tmp_path / "my-app").mkdir()
+    (tmp_path / "my-app-2").touch()
+    assert free_name(tmp_path) == "my-app-3"
 
 
 def test_on_a_terminal_init_asks_for_folder_and_template(tmp_path: Path) -> None:
