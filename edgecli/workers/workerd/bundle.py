@@ -201,7 +201,9 @@ def _as_error(said: str, spec: WorkerSpec) -> WorkerError:
         place = Place(str(shown), int(found["line"]), int(found["column"]) + 1)
     hint = None
     if "built into node" in said:
-        hint = "Add `nodejs_compat` to `compatibility_flags`, or import it as `node:…`."
+        hint = 'Set `compatibility_flags = ["nodejs_compat"]` and a `compatibility_date` of 2024-09-23 or later.'
+    elif message.startswith(('Could not resolve "./', 'Could not resolve "../')):
+        hint = "Check the path; it starts from this file's folder."
     elif message.startswith("Could not resolve"):
         hint = "Is the package installed? `npm install` in the project's folder, or check the path."
     where = f"{place.file}:{place.line}:{place.column}: " if place else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import secrets
 import signal
 import socket
@@ -252,6 +253,9 @@ class WorkerdProcess:
         hint = None
         if 'No such module "node:' in first:
             hint = 'Set `compatibility_flags = ["nodejs_compat"]` and a `compatibility_date` of 2024-09-23 or later.'
+        if found := re.search(r"Incorrect type for map entry '(.+?)'", first):
+            first = f"The main module exports `{found[1]}`, which is no handler and no class."
+            hint = "What answers is the `export default`; the main module's other exports must be classes or handlers."
         return WorkerError(f"{where}{first}", hint=hint, code="worker_start", place=place, trace=trace)
 
     async def _wait(self) -> WorkerError | None:

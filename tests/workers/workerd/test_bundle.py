@@ -97,6 +97,7 @@ def test_modules_of_every_kind_arrive_in_the_worker(tmp_path: Path) -> None:
         ("export default {\n  fetch() { return new Response('a' }\n};\n", r'Expected "\)"', (2, 37), None),
         ("import { x } from 'no-such-package';\nexport default x;\n", "Could not resolve", (1, 19), "npm install"),
         ("import fs from 'fs';\nexport default fs;\n", "Could not resolve", (1, 16), "nodejs_compat"),
+        ("import x from './gone';\nexport default x;\n", "Could not resolve", (1, 15), "Check the path"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(

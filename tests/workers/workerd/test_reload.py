@@ -119,6 +119,17 @@ def test_nodes_modules_without_their_flag_are_explained(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_an_export_that_is_no_handler_is_named(tmp_path: Path) -> None:
+    async def run() -> None:
+        root = write(tmp_path, {"index.js": "export const answer = 42;\n"})
+        async with place() as here:
+            with pytest.raises(WorkerError, match="exports `answer`") as caught:
+                await here.start(spec_of(root, "index.js"))
+            assert "export default" in (caught.value.hint or "")
+
+    asyncio.run(run())
+
+
 HOST = """
 import asyncio, sys
 from pathlib import Path
