@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgecli.ai.engines.hardware import cuda_device_name, llama_cpp_backends, torch_can_use_cuda
 from edgecli.errors import EngineError, UsageError
 from edgecli.models.schema import ModelSpec, Task
 
@@ -64,6 +65,26 @@ async def load_embedding(
     from edgecli.ai.engines.embedding_thread import EmbeddingThread
 
     return await EmbeddingThread.start(options)
+
+
+def expected_device(engine: str, settings: Settings) -> str | None:
+    """Return where an engine will compute, before it has loaded a model: `cpu`, a GPU; None if no one can say."""
+    name = cuda_device_name()
+    if engine == "llama_cpp":
+        if settings.generation.gpu_layers == 0:
+            return "cpu"
+        built_for = llama_cpp_backends()
+        if "metal" in built_for:
+            return "gpu"
+        return f"cuda:0 {name}" if name and "cuda" in built_for else "cpu"
+    if engine == "embedding":
+        wanted = settings.embeddings
+        if wanted.engine == "onnx" or (wanted.engine == "auto" and not torch_can_use_cuda()):
+            return "cpu"
+        if wanted.device == "auto":
+            return f"cuda:0 {name}" if torch_can_use_cuda() else None
+        return wanted.device
+    return None
 
 
 def not_available(spec: ModelSpec) -> EngineError:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from edgecli.ai.choice import expected_device
 from edgecli.errors import EdgeError, NotFoundError
 from edgecli.workers.spec import Binding, bindings_of, unanswered
 
@@ -96,8 +97,8 @@ async def _models(project: Project, runtime: Runtime) -> tuple[list[str], str | 
         runs = view.stand_in or view.id
         if len(named) > 2 and runs in named and view.stand_in is None and _stands_in(runs, settings.models):
             continue  # it has its line where it stands in
-        device = runtime.ai.describe(model)["device"]  # known of a model that is loaded
-        state = view.engine + (f" on {device}" if device else "" if view.installed else ", not pulled")
+        device = runtime.ai.describe(model)["device"] or await asyncio.to_thread(expected_device, view.engine, settings)
+        state = view.engine + (f" on {device}" if device else "") + ("" if view.installed else ", not pulled")
         lines += [model, f"  → {view.stand_in}, {state}"] if view.stand_in else [f"{model}, {state}"]
         if not view.installed and runs not in missing:
             missing.append(runs)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edgecli.ai.engines.hardware import cuda_device_name
 from edgecli.config import load_project
 from edgecli.dev.table import Row, drawn, rows
 from edgecli.runtime import Runtime
@@ -48,7 +49,9 @@ use = "@edge/smollm2-135m-instruct"
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Row]:
     """The table of a project on a machine without models."""
     monkeypatch.setenv("EDGECLI_HOME", str(tmp_path / "home"))
-    (tmp_path / "wrangler.toml").write_text(CONFIG, encoding="utf-8")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    cuda_device_name.cache_clear()
+    (tmp_path / "wrangler.toml").write_text(CONFIG + "[edgecli.generation]\ngpu_layers = 0\n", encoding="utf-8")
     (tmp_path / ".dev.vars").write_text("API_KEY=s3cret\n", encoding="utf-8")
     runtime = Runtime(load_project(cwd=tmp_path))
 
@@ -69,9 +72,9 @@ def test_what_it_says(table: list[Row]) -> None:
             "env.AI",
             "AI",
             [
-                "@edge/all-minilm-l6-v2, embedding, not pulled",
+                "@edge/all-minilm-l6-v2, embedding on cpu, not pulled",
                 "@cf/meta/llama-3.1-8b-instruct",
-                "  → @edge/smollm2-135m-instruct, llama_cpp, not pulled",
+                "  → @edge/smollm2-135m-instruct, llama_cpp on cpu, not pulled",
             ],
         ),
         ("env.VECTORS (docs)", "Vectorize Index", ["2 dimensions, cosine, 1 vector"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -88,3 +89,13 @@ def torch_can_use_cuda() -> bool:
         return not importlib.metadata.version("torch").endswith("+cpu")
     except importlib.metadata.PackageNotFoundError:
         return False
+
+
+@cache
+def llama_cpp_backends() -> frozenset[str]:
+    """Return what the installed llama.cpp was built to compute on beside the CPU: `cuda`, `metal`, … ."""
+    package = importlib.util.find_spec("llama_cpp")
+    places = package.submodule_search_locations if package is not None else None
+    files = [file for place in places or () for file in Path(place, "lib").glob("*ggml-*")]
+    named = {file.name.removeprefix("lib").removeprefix("ggml-").partition(".")[0] for file in files}
+    return frozenset(named) - {"base"} - {name for name in named if name.startswith("cpu")}
