@@ -205,7 +205,7 @@ class PythonProcess:
             if not started:
                 raise _noted(event, error) from None
         except WorkerError as error:
-            event.failed(error.code, error.message)
+            event.failed(error.code, error.message, error.message)
             raise _noted(event, error) from None
         except asyncio.CancelledError:
             event.outcome = "canceled"
@@ -265,7 +265,7 @@ class PythonProcess:
             event.failed(remote.info["name"], remote.info["message"], remote.info["stack"])
             raise _error_of(remote.info) from None
         except WorkerError as error:
-            event.failed(error.code, error.message)
+            event.failed(error.code, error.message, error.message)
             raise
         finally:
             event.milliseconds = (time.perf_counter() - began) * 1000
