@@ -67,7 +67,9 @@ def _shortened(value: Any) -> str:
 
 
 async def _binding(binding: Binding, project: Project, runtime: Runtime) -> Row:
-    name = f"env.{binding.name}" + (f" ({binding.resource})" if binding.resource else "")
+    databases = {each.binding: each.database_name for each in project.d1_databases}  # wrangler shows names, not ids
+    shown = databases.get(binding.name) or binding.resource
+    name = f"env.{binding.name}" + (f" ({shown})" if shown else "")
     resource = _FRIENDLY[binding.type]
     if binding.type == "ai":
         lines, missing = await _models(project, runtime)
