@@ -6,7 +6,6 @@ import asyncio
 import json
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgecli.ai.choice import expected_device
@@ -49,10 +48,8 @@ class Row(NamedTuple):
 
 async def rows(project: Project, runtime: Runtime) -> list[Row]:
     """Return the bindings, variables and secrets of a project's Worker."""
-    named = {each.binding: each.database_name for each in project.d1_databases if each.database_name}
     bindings = bindings_of(project)
-    bound = [replace(each, resource=named.get(each.name, each.resource)) for each in bindings]
-    found = await asyncio.gather(*(_binding(each, project, runtime) for each in bound))
+    found = await asyncio.gather(*(_binding(each, project, runtime) for each in bindings))
     others = [
         Row(f"env.{name}", title, ["not available"], f"`env.{name}` ({title}): edgecli does not answer this binding.")
         for name, title in unanswered(project.raw, bindings).items()
@@ -71,7 +68,9 @@ def _shortened(value: Any) -> str:
 
 
 async def _binding(binding: Binding, project: Project, runtime: Runtime) -> Row:
-    name = f"env.{binding.name}" + (f" ({binding.resource})" if binding.resource else "")
+    databases = {each.binding: each.database_name for each in project.d1_databases}  # wrangler shows names, not ids
+    shown = databases.get(binding.name) or binding.resource
+    name = f"env.{binding.name}" + (f" ({shown})" if shown else "")
     resource = _FRIENDLY[binding.type]
     if binding.type == "ai":
         lines, missing = await _models(project, runtime)

@@ -272,7 +272,7 @@ def refused(worker: str, scope: Scope, error: WorkerError) -> Event:
     url = f"{scope.get('scheme', 'http')}://{headers.get('host', 'localhost')}{scope['path']}{query}"
     request = {"url": url, "method": scope.get("method", "GET"), "headers": headers}
     event = Event(worker, event={"request": request, "response": {"status": error.status}}, milliseconds=0.0)
-    event.failed(error.code, error.message)
+    event.failed(error.code, error.message, error.message)
     return event
 
 

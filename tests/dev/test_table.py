@@ -29,8 +29,11 @@ binding = "KV"
 id = "one"
 [[d1_databases]]
 binding = "DB"
-database_name = "shop"
-database_id = "1-2"
+database_name = "orders"
+database_id = "0123"
+[[d1_databases]]
+binding = "OTHER"
+database_id = "4567"
 [browser]
 binding = "BROWSER"
 [[durable_objects.bindings]]
@@ -80,7 +83,8 @@ def test_what_it_says(table: list[Row]) -> None:
         ("env.VECTORS (docs)", "Vectorize Index", ["2 dimensions, cosine, 1 vector"]),
         ("env.MISSING (nothing)", "Vectorize Index", ["not created"]),
         ("env.KV (one)", "KV Namespace", ["local"]),
-        ("env.DB (shop)", "D1 Database", ["local"]),
+        ("env.DB (orders)", "D1 Database", ["local"]),
+        ("env.OTHER (4567)", "D1 Database", ["local"]),
         ("env.BROWSER", "Browser Run", ["not available"]),
         ("env.ROOM", "Durable Object", ["not available"]),
         ('env.GREETING ("hi")', "Environment Variable", ["local"]),

@@ -112,7 +112,7 @@ class Handlers:
             event.failed(remote.info["name"], remote.info["message"], remote.info["stack"])
             raise _noted(event, error_of(remote.info)) from None
         except WorkerError as error:
-            event.failed(error.code, error.message)
+            event.failed(error.code, error.message, error.message)
             raise _noted(event, error) from None
         finally:
             event.milliseconds = (time.perf_counter() - began) * 1000

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from edgecli.workers.display import Painter, detail
 from edgecli.workers.process import WorkerError
 from edgecli.workers.python.host import PythonProcess
 from edgecli.workers.python.spawn import Child
@@ -161,6 +162,8 @@ def test_no_answer(start: Start) -> None:
     answer = worker.get("/")
 
     assert (answer.status_code, answer.json()["code"]) == (504, "worker_timeout")
+    (event,) = worker.events(lambda event: bool(event.exceptions))
+    assert list(detail(event, Painter(colour=False))) == ["  The Worker did not begin its answer within 0.3 s."]
     assert worker.said("cancelled")
     assert worker.get("/ok").text == "ok"
 
