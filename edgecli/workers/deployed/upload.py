@@ -47,7 +47,7 @@ class Upload:
     compatibility_date: str | None
     compatibility_flags: tuple[str, ...]
     message: str | None
-    tag: str | None
+    tag: str | None = None
 
 
 async def read_upload(request: Request) -> Upload:
