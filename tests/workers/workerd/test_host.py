@@ -78,7 +78,7 @@ export default {
       server.accept();
       server.addEventListener("close", () => server.close());
       server.addEventListener("message", (event) => server.send(`回声 ${event.data}`));
-      return new Response(null, { status: 101, webSocket: client });
+      return new Response(null, { status: 101, webSocket: client, headers: { "set-cookie": "seen=1" } });
     }
     return new Response(`${env.GREETING} ${pathname}`);
   },
@@ -425,13 +425,20 @@ def test_the_asgi_way_in_answers_while_it_asks_and_takes_websockets(
                 with pytest.raises(httpx2.RemoteProtocolError):
                     await here.http.get("/cut")
                 assert "ASGI" not in capsys.readouterr().err, "the Worker has said why the answer was cut"
-                async with websockets.connect(f"ws://127.0.0.1:{here.port}/socket", proxy=None) as client:
+                # What edgecli asks of its own module is not for clients to ask.
+                inner = {"x-edgecli-do": "scheduled", "x-edgecli-cron": "bad"}
+                address = f"ws://127.0.0.1:{here.port}"
+                async with websockets.connect(f"{address}/socket", additional_headers=inner, proxy=None) as client:
+                    assert client.response and client.response.headers["set-cookie"] == "seen=1"
                     await client.send("一")
                     assert await client.recv() == "回声 一"
                     await client.close(4001, "done")
-                with pytest.raises(websockets.InvalidStatus) as refused:
-                    await websockets.connect(f"ws://127.0.0.1:{here.port}/throw", proxy=None)
-                assert refused.value.response.status_code == 500
+                for path, status, body in (("/throw", 500, b"TypeError"), ("/stream", 200, b"one")):
+                    with pytest.raises(websockets.InvalidStatus) as refused:
+                        await websockets.connect(f"{address}{path}", proxy=None)
+                    answer = refused.value.response
+                    assert answer.status_code == status and body in answer.body
+                assert "ASGI" not in capsys.readouterr().err, "a WebSocket may be refused"
             finally:
                 server.should_exit = True
                 await serving
