@@ -68,7 +68,8 @@ for (const level of ["debug", "log", "info", "warn", "error"]) {
   console[level] = (...message) => {
     const request = current.getStore() ?? outside;
     if (request !== outside && ++request.lines > lines) return;
-    tell({ id: request.id, method: request.method, url: request.url, level, message: message.map(plain), at: Date.now() });
+    const { id, method, url, cron } = request;
+    tell({ id, method, url, cron, level, message: message.map(plain), at: Date.now() });
   };
 }
 

@@ -48,7 +48,7 @@ export default {
     }
     if (pathname === "/long") {
       console.log("at once");
-      await scheduler.wait(4500);
+      await scheduler.wait(1500);
       console.log("at last");
     }
     if (pathname === "/wrong") return 5 as unknown as Response;
@@ -84,6 +84,7 @@ export default {
   },
   async scheduled(controller: any) {
     console.log("cron", controller.cron);
+    if (controller.cron === "slow") await scheduler.wait(1500);
     if (controller.cron === "bad") fail("im Plan");
   },
 };
@@ -246,16 +247,22 @@ def test_the_lines_of_a_long_request_are_heard_at_once_and_in_its_event(root: Pa
     async def run() -> None:
         async with place() as here:
             await start(here, root)
-            live = Listener(live=True)
-            following = asyncio.create_task(anext(here.journal.follow(live)))
+            heard = here.journal.follow(Listener(live=True))
             asked = asyncio.create_task(here.http.get("/long"))
-            part = await asyncio.wait_for(following, 10)
+            part = await asyncio.wait_for(anext(heard), 10)
             assert part.runs and part.logs[0]["message"] == ["at once"]
             assert not asked.done()
             await asked
-            [event] = await here.events(1)
+            assert await anext(heard) is here.journal.last[-1]
+            running = asyncio.create_task(here.processes[0].scheduled("slow"))
+            part = await asyncio.wait_for(anext(heard), 10)
+            assert part.runs and part.event is not None and part.event["cron"] == "slow"
+            await running
+            await heard.aclose()
+            event, cron = await here.events(2)
             assert event["event"]["response"] == {"status": 200}
             assert [line["message"][0] for line in event["logs"]] == ["at once", "at last"]
+            assert (cron["event"]["cron"], len(cron["logs"])) == ("slow", 1)
 
     asyncio.run(run())
 
