@@ -42,12 +42,13 @@ def delete_variable(path: Path, name: str) -> None:
 def change_variables(path: Path, changes: Mapping[str, str | None]) -> None:
     """Set all these variables, and remove those that are None; where one is refused, the file stays as it was.
 
-    Raises ConfigError as `set_variable` does.
+    A file that is not there is not made to remove something. Raises ConfigError as `set_variable` does.
     """
-    text = _read(path)
+    before = text = _read(path)
     for name, value in changes.items():
         text = _without(text, name, path.name) if value is None else _with(text, name, value, path.name)
-    _write(path, text)
+    if text != before:
+        _write(path, text)
 
 
 def _with(text: str, name: str, value: str, file: str) -> str:

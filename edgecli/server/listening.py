@@ -13,6 +13,7 @@ import uvicorn
 
 _EXPECTED = (
     "ASGI callable returned without completing response.",  # the way to cut an answer off; its log says why
+    "ASGI callable returned without completing handshake.",  # a WebSocket was refused, with an answer
     "Cancel %s running task(s), timeout graceful shutdown exceeded",
 )
 

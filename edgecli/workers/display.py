@@ -218,8 +218,8 @@ class Reporter:
         self._budget = LINES_A_SECOND
         self._left_out = 0
         self._listener = Listener(live=form != "json")
-        self._last: Any = None
-        """The call that runs whose lines were shown last."""
+        self._last: dict[str, Any] | None = None
+        """The `event` of the call that runs whose lines were shown last."""
 
     async def follow(self, journal: Journal) -> None:
         """Report events until this is cancelled."""
@@ -257,23 +257,24 @@ class Reporter:
         self._left_out += len(lines) - len(shown) + (event.left_out if self.form != "json" else 0)
         if shown:
             self._write("\n".join(shown) + "\n")
+            self._last = event.event if event.runs else None
 
     def _count(self, event: Event) -> int:
         """Return about how many lines an event has: text may have more than one."""
         if self.form == "json":
             return 1
         least = LEVELS.index(self.level)
-        shown = sum(LEVELS.index(entry["level"]) >= least for entry in event.logs) + len(event.exceptions)
-        return shown + (event.event is not None and self.form == "text") + event.left_out
+        lines = sum(LEVELS.index(entry["level"]) >= least for entry in event.logs[event.told :])
+        headed = event.event is not None and self.form == "text" and not event.runs
+        return lines + len(event.exceptions) + headed + event.left_out
 
     def _lines(self, event: Event) -> Iterator[str]:
         lines = list(detail(event, self.paint, level=self.level))
         if event.runs and not lines:
             return
-        call = event.event.get("request", event.event) if event.event is not None and event.runs else None
-        if event.event is not None and self.form == "text" and (call is None or call is not self._last):
+        goes_on = event.runs and event.event is self._last
+        if event.event is not None and self.form == "text" and not goes_on:
             yield request_line(event, self.paint, named=self.own is not None and event.worker != self.own)
-        self._last = call
         yield from lines
 
 

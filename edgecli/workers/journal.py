@@ -78,8 +78,7 @@ class Event:
 
     def rest(self) -> Event:
         """Return the lines that no live listener has heard yet, as an event of a call that runs."""
-        call = {key: value for key, value in (self.event or {}).items() if key != "response"}
-        part = Event(self.worker, event=call, logs=self.logs[self.told :], timestamp=self.timestamp, runs=True)
+        part = Event(self.worker, event=self.event, logs=self.logs[self.told :], timestamp=self.timestamp, runs=True)
         part.characters = sum(len(str(entry["message"])) for entry in part.logs)
         self.told = len(self.logs)
         return part
@@ -181,7 +180,7 @@ class Journal:
         self._characters += event.characters
         while self._characters > CHARACTERS_HELD and len(self.last) > 1:
             self._characters -= self.last.popleft().characters
-        if event.event is not None:
+        if event.event is not None and not event.runs:
             calls, errors = self.counted(event.worker)
             self._counted[event.worker] = (calls + 1, errors + (event.outcome not in ("ok", "canceled")))
         for listener in self._listeners:

@@ -87,8 +87,10 @@ def _read_bulk(file: str) -> dict[str, str | None]:
         text = (sys.stdin.buffer.read() if file == "-" else (common().cwd / file).read_bytes()).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise NotFoundError(f"There is no file {shown}.", code="no_such_file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{shown} cannot be read: {error}.", hint="Save it as UTF-8.", code="bad_secrets") from error
+    except OSError as error:
+        raise UsageError(f"{shown} cannot be read: {error.strerror}.", code="bad_secrets") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{shown} is not UTF-8: {error}.", hint="Save it as UTF-8.", code="bad_secrets") from error
     try:
         given: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -132,7 +134,7 @@ def _hidden_by(path: Path, project: Project, names: Collection[str]) -> list[str
 
 
 def _warn(project: Project, path: Path, given: Mapping[str, str], lost: Sequence[str]) -> None:
-    if lost:
+    if lost and path.exists():
         names = ", ".join(f"`{name}`" for name in lost)
         console.warn(f"`{path.name}` is new and takes the place of the file that set {names}: put them there too.")
     required = project.raw.get("secrets", {}).get("required")

@@ -97,18 +97,18 @@ def test_a_broken_save_and_its_mending(terminal: DevTerminal) -> None:
 
 
 def test_what_a_request_prints_is_seen_while_it_runs(terminal: DevTerminal) -> None:
-    terminal.save(
-        GOOD.replace(
-            'print("said 退款")', 'print("before 退款")\n        await asyncio.sleep(2)\n        print("after")'
-        )
-    )
-    terminal.save("import asyncio\n" + (terminal.root / "src" / "worker.py").read_text(encoding="utf-8"))
+    says = """print("before 退款")
+        import asyncio, os
+        while not os.path.exists("go"):
+            await asyncio.sleep(0.05)
+        print("after")"""
+    terminal.save(GOOD.replace('print("said 退款")', says))
     terminal.start()
     with ThreadPoolExecutor() as threads:
         asked = threads.submit(terminal.get, "/slow")
         terminal.until("GET /slow …").until("  before 退款")
-        assert not asked.done()
         assert "GET /slow 200" not in terminal.everything()
+        terminal.save("", "go")
         assert asked.result().text == "hi one"
     terminal.until("GET /slow 200 OK").until("  after")
     assert terminal.everything().count("before 退款") == 1

@@ -156,6 +156,9 @@ def test_lines_of_calls_that_run_are_shown_before_their_ends() -> None:
         journal.log(cron, "log", "tick")
         await pause()
         assert shown() == 'cron "* * * * *" …\n  tick\n'
+        journal.log(cron, "log", "tack")
+        await pause()
+        assert shown() == "  tack\n"
         journal.log(slow, "log", "five")
         journal.add(slow)
         await pause()
@@ -179,6 +182,26 @@ def test_the_end_of_a_call_that_writes_without_end_is_seen() -> None:
     reporter.report(event.rest())
     reporter.report(event)
     assert written[-1] == "GET /a?b=1 200 OK\n"
+
+
+def test_lines_that_found_no_room_are_headed_and_counted_once() -> None:
+    written: list[str] = []
+    reporter = Reporter(form="text", write=written.append)
+    flood, slow = called(), called(url="http://x/slow")
+    for number in range(LINES_A_SECOND):
+        flood.log("log", str(number))
+    reporter.report(flood.rest())
+    slow.log("log", "one")
+    reporter.report(slow.rest())  # what is left is kept for calls that end
+    for _ in range(2 * LINES_A_SECOND):
+        reporter.report(called())
+    reporter.report(flood)
+    reporter.renew()
+    seen = LINES_A_SECOND
+    assert written[-1] == f"  … {1 + LINES_A_SECOND + 2 + 2 * LINES_A_SECOND + 1 - seen} lines left out\n"
+    slow.log("log", "two")
+    reporter.report(slow.rest())
+    assert written[-1] == "GET /slow …\n  two\n", "its first line was not shown, and no header"
 
 
 def test_who_does_not_keep_up_hears_how_much_was_missed() -> None:
@@ -206,4 +229,5 @@ def test_what_is_counted() -> None:
     journal.add(bad)
     journal.add(Event("trial"))
     journal.add(called(outcome="canceled"))
+    journal.add(called(runs=True))  # what one said after its end, or long before
     assert (journal.counted("trial"), journal.counted("other")) == ((3, 1), (0, 0))

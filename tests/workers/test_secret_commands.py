@@ -111,9 +111,18 @@ def test_where_one_is_refused_none_is_set(folder: Path, edgecli: Run, content: s
 
 def test_a_file_of_secrets_that_is_not_there_or_cannot_be_kept_changes_nothing(folder: Path, edgecli: Run) -> None:
     assert edgecli("secret", "bulk", "none.json").returncode == 3
+    assert "error: `.` cannot be read: Is a directory.\n" in edgecli("secret", "bulk", ".").stderr
     (folder / ".dev.vars").write_text("A=1\n")
     assert edgecli("secret", "bulk", "-", stdin=json.dumps({"A": "2", "B": "a'\"`#\\"})).returncode == 4
     assert (folder / ".dev.vars").read_text() == "A=1\n"
+
+
+def test_to_delete_makes_no_file_that_would_hide_another(folder: Path, edgecli: Run) -> None:
+    (folder / ".env").write_text("A=1\n")
+    done = edgecli("secret", "bulk", "-", stdin='{"NEVER": null}')
+    assert (done.returncode, "takes the place" in done.stderr) == (0, False)
+    assert not (folder / ".dev.vars").exists()
+    assert edgecli("secret", "list").stdout == "A\n"
 
 
 def test_a_terminal_asks_and_shows_nothing(folder: Path) -> None:

@@ -2,7 +2,7 @@
 // by GET, stores by PUT, whose body is a whole response as HTTP/1.1 writes it, and deletes by PURGE.
 const MIB = 1 << 20;
 const LARGEST = 32 * MIB; // of one response, and
-const TOTAL = 64 * MIB; // of all: those that were put first leave first
+const TOTAL = 64 * MIB; // of all, with heads and names: those that were put first leave first
 // https://developers.cloudflare.com/cache/how-to/configure-cache-status-code/ - without Cache-Control and Expires
 const DEFAULT_SECONDS = { 200: 7200, 301: 7200, 302: 1200, 303: 1200, 404: 180, 410: 180 };
 
@@ -11,14 +11,15 @@ let size = 0;
 
 function remove(key) {
   const found = stored.get(key);
-  if (found) size -= found.body.byteLength;
+  if (found) size -= found.size;
   return stored.delete(key);
 }
 
-/** Read a response in the form of HTTP/1.1. */
+/** Read a response in the form of HTTP/1.1; null if it is none. */
 function parse(bytes) {
   const text = new TextDecoder("latin1").decode(bytes.subarray(0, 256 << 10));
   const end = text.indexOf("\r\n\r\n");
+  if (end < 0) return null; // a head longer than that
   const [first, ...lines] = text.slice(0, end).split("\r\n");
   const headers = lines.map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()]);
   return { status: Number(first.split(" ")[1]), headers: new Headers(headers), body: bytes.slice(end + 4) };
@@ -66,12 +67,14 @@ export default {
     if (stored.get(key)?.until <= Date.now()) remove(key);
     if (request.method === "PURGE") return new Response(null, { status: remove(key) ? 200 : 404 });
     if (request.method === "PUT") {
-      const response = parse(new Uint8Array(await request.arrayBuffer()));
-      const seconds = lifetime(response);
-      if (seconds <= 0 || response.body.byteLength > LARGEST) return new Response(null, { status: 413 });
+      const bytes = new Uint8Array(await request.arrayBuffer());
+      const response = bytes.byteLength > LARGEST ? null : parse(bytes);
+      const seconds = response ? lifetime(response) : 0;
+      if (seconds <= 0) return new Response(null, { status: 413 });
       remove(key);
-      stored.set(key, { ...response, until: Date.now() + seconds * 1000 });
-      size += response.body.byteLength;
+      const entry = { ...response, until: Date.now() + seconds * 1000, size: bytes.byteLength + 2 * key.length + 1024 };
+      stored.set(key, entry);
+      size += entry.size;
       for (const oldest of stored.keys()) {
         if (size <= TOTAL) break;
         remove(oldest);

@@ -24,29 +24,8 @@ from edgecli.workers.workerd.capnp import Embed, Word, to_text
 PUBLIC_SOCKET, INNER_SOCKET = "public", "inner"
 CONFIG_FILE, INNER_PATH, DESK_PATH = "config.capnp", "inner.sock", "desk.sock"
 
-_UNSUPPORTED = {
-    "ai_search": "AI Search instances",
-    "ai_search_namespaces": "AI Search namespaces",
-    "analytics_engine_datasets": "Analytics Engine",
-    "containers": "containers",
-    "dispatch_namespaces": "dispatch namespaces",
-    "durable_objects": "Durable Objects",
-    "hyperdrive": "Hyperdrive",
-    "images": "Images",
-    "media": "Media",
-    "mtls_certificates": "mTLS certificates",
-    "pipelines": "Pipelines",
-    "queues": "Queues",
-    "ratelimits": "rate limits",
-    "secrets_store_secrets": "the Secrets Store",
-    "send_email": "sending email",
-    "services": "service bindings",
-    "stream": "Stream",
-    "vpc_networks": "VPC networks",
-    "vpc_services": "VPC services",
-    "worker_loaders": "Worker loaders",
-    "workflows": "Workflows",
-}
+_EASILY_MISSED = "Worker Version Metadata"
+"""What wrangler calls the one kind of bindings without which a Worker may start."""
 _NO_FILES = "edgecli serves no static files: `[{}]` is left out, and all requests go to the Worker's code."
 _BETWEEN = {"ai": "ai.mjs", "kv": "kv.mjs"}
 """Types of bindings whose calls go through a module of edgecli's own, and the module."""
@@ -75,12 +54,11 @@ class Surroundings:
 
 def unsupported(spec: WorkerSpec) -> WorkerError | None:
     """Return the error for bindings that nothing answers here, None if there is none."""
-    found = [(key, what) for key, what in _UNSUPPORTED.items() if any(_names(spec.raw.get(key)))]
+    found = [f"`{name}` ({title})" for name, title in spec.unanswered.items() if title != _EASILY_MISSED]
     if not found:
         return None
-    kinds = ", ".join(f"{what} (`{key}`: {', '.join(_names(spec.raw[key]))})" for key, what in found)
     return WorkerError(
-        f"The Worker `{spec.name}` has bindings that edgecli does not answer: {kinds}.",
+        f"The Worker `{spec.name}` has bindings that edgecli does not answer: {', '.join(found)}.",
         hint=f"{_SUPPORTED} work here. Take the others out, or give them to another environment: `[env.NAME]`.",
         code="unsupported_binding",
     )
@@ -97,21 +75,6 @@ def _needs_modules(spec: WorkerSpec) -> WorkerError | None:
         hint="Write it as a module: `export default { async fetch(request, env) { … } }`.",
         code="worker_start",
     )
-
-
-def _names(value: Any) -> Iterator[str]:
-    """Yield the names under which a configuration's key puts something into `env`."""
-    match value:
-        case dict():
-            if isinstance(name := value.get("binding") or value.get("name"), str):
-                yield name
-            for key in ("bindings", "producers"):
-                yield from _names(value.get(key))
-        case list():
-            for each in value:
-                yield from _names(each)
-        case _:
-            pass
 
 
 def write_config(folder: Path, spec: WorkerSpec, bundle: Bundle, around: Surroundings) -> tuple[str, ...]:

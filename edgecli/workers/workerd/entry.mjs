@@ -68,7 +68,8 @@ for (const level of ["debug", "log", "info", "warn", "error"]) {
   console[level] = (...message) => {
     const request = current.getStore() ?? outside;
     if (request !== outside && ++request.lines > lines) return;
-    tell({ id: request.id, method: request.method, url: request.url, level, message: message.map(plain), at: Date.now() });
+    const { id, method, url, cron } = request;
+    tell({ id, method, url, cron, level, message: message.map(plain), at: Date.now() });
   };
 }
 
@@ -141,6 +142,10 @@ async function inTime(answer) {
   }
 }
 
+function late(what) {
+  return { name: "Timeout", message: `The Worker did not ${what} within ${timeout / 1000} s.`, stack: "" };
+}
+
 function kindOf(value) {
   if (value === undefined || value === null) return String(value);
   return typeof value === "object" ? `an object (${value.constructor?.name ?? "without a class"})` : `a ${typeof value}`;
@@ -152,7 +157,7 @@ async function answer(request, ctx, call) {
   try {
     const response = await inTime(current.run(note, call));
     if (response === LATE) {
-      const failure = { name: "Timeout", message: `The Worker did not begin its answer within ${timeout / 1000} s.`, stack: "" };
+      const failure = late("begin its answer");
       end(note, 504, ctx, failure);
       return new Response(failure.message + "\n", { status: 504 });
     }
@@ -216,17 +221,19 @@ async function scheduled(request, env, ctx) {
   const note = { id: ++count, cron, at: Date.now(), lines: 0 };
   const controller = { cron, scheduledTime: note.at, noRetry() {}, type: "scheduled" };
   try {
-    await current.run(note, async () => {
+    const run = async () => {
       const handler = isClass ? new main(ctx, env) : main;
       if (typeof handler?.scheduled !== "function") throw new TypeError("The Worker has no scheduled() handler.");
       await handler.scheduled(controller, env, ctx);
-    });
+    };
+    if ((await inTime(current.run(note, run))) === LATE) throw LATE;
     tell([[note.id, null, null, 200, note.at, Date.now() - note.at, note.lines, null, cron]]);
     return new Response(null, { status: 204 });
   } catch (error) {
-    const failure = describe(error);
-    tell([[note.id, null, null, 500, note.at, Date.now() - note.at, note.lines, failure, cron]]);
-    return Response.json(failure, { status: 500 });
+    const status = error === LATE ? 504 : 500;
+    const failure = error === LATE ? late("end its scheduled() handler") : describe(error);
+    tell([[note.id, null, null, status, note.at, Date.now() - note.at, note.lines, failure, cron]]);
+    return Response.json(failure, { status });
   }
 }
 

@@ -110,13 +110,16 @@ class WorkerdProcess:
             raise
 
     async def scheduled(self, cron: str) -> None:
-        """Run the `scheduled` handler. Raises WorkerError, code `worker_exception`."""
+        """Run the `scheduled` handler. Raises WorkerError, code `worker_exception` or `worker_timeout`."""
         try:
             answer = await _running(self._proxy).do("scheduled", timeout=None, headers={CRON_HEADER: cron})
         except httpx2.TransportError as error:
             raise WorkerError(f"The Worker ended while it ran `scheduled`: {error}", code="worker_died") from error
-        if answer.status_code == 500:
+        if answer.status_code != 204:
             failure = orjson.loads(answer.content)
+            if answer.status_code == 504:
+                hint = "The setting `workers.request_timeout` says how long it may take."
+                raise WorkerError(failure["message"], hint=hint, code="worker_timeout", status=504)
             trace, place = map_trace(failure["stack"], self._output.maps)
             message = f"{failure['name']}: {failure['message']}"
             raise WorkerError(message, code="worker_exception", place=place, trace=trace)

@@ -151,6 +151,8 @@ class Output:
             event = events[told["id"]] = Event(self._worker)
             if told.get("url"):
                 event.event = {"request": {"method": told["method"], "url": told["url"], "headers": {}}}
+            elif told.get("cron"):
+                event.event = {"cron": told["cron"], "scheduledTime": told["at"]}
         before = event.characters
         said = (self._mapped(each) if isinstance(each, str) else each for each in told["message"])
         self._journal.log(event, level, *said)

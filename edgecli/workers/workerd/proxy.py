@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import string
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -21,8 +22,20 @@ IDLE_CONNECTIONS = 64
 IDLE_SECONDS = 3.0
 """How long a connection without a request is kept; workerd closes it after 5 s."""
 LONGEST_HEAD = 1 << 20
-_HOP_BY_HOP = {b"connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"te", b"trailer", b"proxy-connection"}
-_NOT_PASSED = {*_HOP_BY_HOP, b"expect", DO_HEADER.encode(), CRON_HEADER.encode()}
+_NOT_PASSED = {
+    *(
+        b"connection",
+        b"keep-alive",
+        b"transfer-encoding",
+        b"upgrade",
+        b"te",
+        b"trailer",
+        b"proxy-connection",
+        b"expect",
+    ),
+    *(DO_HEADER.encode(), CRON_HEADER.encode()),
+}
+"""What belongs to one connection, and what only edgecli itself may ask of its module in workerd."""
 
 
 class Proxy:
@@ -60,7 +73,7 @@ class Proxy:
             await relay(self.path, target(scope), scope, receive, send)
             return
         names = {name for name, _ in scope["headers"]}
-        headers = [(name, value) for name, value in scope["headers"] if name not in _NOT_PASSED]
+        headers = passed(scope["headers"])
         if b"transfer-encoding" in names:
             headers = [(name, value) for name, value in headers if name != b"content-length"]
             headers.append((b"transfer-encoding", b"chunked"))
@@ -155,7 +168,7 @@ async def _answer(connection: _Connection, send: Send) -> None:
     except (OSError, h11.RemoteProtocolError) as error:
         raise _unreachable(error) from error
     assert isinstance(head, h11.Response)
-    headers = [(name, value) for name, value in head.headers if name not in _HOP_BY_HOP]
+    headers = passed(head.headers)
     await send({"type": "http.response.start", "status": head.status_code, "headers": headers})
     with contextlib.suppress(OSError, h11.RemoteProtocolError):  # the journal has why the process ended
         while isinstance(part := await connection.receive(), h11.Data):
@@ -181,6 +194,11 @@ async def _ask(connection: _Connection, receive: Receive, *, uploading: bool) ->
 def _unreachable(error: Exception) -> WorkerError:
     message = f"The Worker's process ended before it answered ({error or type(error).__name__})."
     return WorkerError(message, hint="edgecli starts it again.", code="worker_unreachable", status=502)
+
+
+def passed(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the headers that go from one connection to the other."""
+    return [(name, value) for name, value in headers if name not in _NOT_PASSED]
 
 
 def target(scope: Scope) -> bytes:

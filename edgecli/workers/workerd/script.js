@@ -2,8 +2,10 @@ addEventListener("fetch", (event) => {
   const url = event.request.url, path = url.indexOf("/", 8);
   const isPlatform = ["/client/v4/", "/edge/", "/_workers/"].some((each) => url.startsWith(each, path))
     || /^https?:\/\/[^./]+\.localhost(:\d+)?\//.test(url);
-  const isPing = event.request.headers.has("x-edgecli-do");
-  if (!isPlatform && !isPing) return;
+  const asked = event.request.headers.get("x-edgecli-do");
+  if (!isPlatform && !asked) return;
   event.stopImmediatePropagation();
-  event.respondWith(isPing ? new Response(null, { status: 204 }) : __edgecli_platform.fetch(event.request));
+  const failure = { name: "TypeError", message: "A Worker without `export default` runs no crons here.", stack: "" };
+  const own = () => asked === "scheduled" ? Response.json(failure, { status: 500 }) : new Response(null, { status: 204 });
+  event.respondWith(asked ? own() : __edgecli_platform.fetch(event.request));
 });

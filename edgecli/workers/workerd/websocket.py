@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, unix_connect
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
+from edgecli.workers.workerd.proxy import passed
+
 LONGEST_MESSAGE = 32 << 20
 """Bytes, as in the cloud."""
-_OF_THE_HANDSHAKE = {b"host", b"connection", b"upgrade"}
+_OWN = (b"sec-websocket-", b"host", b"content-length")
+"""How headers begin that belong to one connection: each of the two has its own."""
 
 
 async def relay(path: Path, target: bytes, scope: Scope, receive: Receive, send: Send) -> None:
     """Connect the client with the Worker behind the Unix socket `path`, until one of them closes."""
     await receive()
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    passed = [
-        (name.decode("latin-1"), value.decode("latin-1"))
-        for name, value in scope["headers"]
-        if name not in _OF_THE_HANDSHAKE and not name.startswith(b"sec-websocket-")
-    ]
+    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "worker")
     try:
         worker = await unix_connect(
             str(path),
-            f"ws://{headers.get('host', 'worker')}{target.decode('latin-1')}",
-            additional_headers=passed,
+            f"ws://{host}{target.decode('latin-1')}",
+            additional_headers=[(n.decode("latin-1"), v.decode("latin-1")) for n, v in _of_both(scope["headers"])],
             subprotocols=[Subprotocol(each) for each in scope.get("subprotocols", [])] or None,
             user_agent_header=None,
             compression=None,
@@ -40,20 +40,30 @@ async def relay(path: Path, target: bytes, scope: Scope, receive: Receive, send:
         )
     except InvalidStatus as refused:
         answer = refused.response
-        given = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.raw_items()]
-        await _refuse(scope, send, answer.status_code, given, bytes(answer.body))
+        await _refuse(scope, send, answer.status_code, _encoded(answer.headers), bytes(answer.body))
         return
     except (OSError, EOFError, InvalidHandshake, InvalidURI):
         await _refuse(scope, send, 502, [], b"The Worker's process did not take the WebSocket.\n")
         return
     async with worker:
-        await send({"type": "websocket.accept", "subprotocol": worker.subprotocol})
-        ways = {asyncio.create_task(_down(worker, send)), asyncio.create_task(_up(worker, receive))}
-        _, left = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for task in left:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        said = _encoded(worker.response.headers) if worker.response else []
+        await send({"type": "websocket.accept", "subprotocol": worker.subprotocol, "headers": said})
+        ways = (asyncio.create_task(_down(worker, send)), asyncio.create_task(_up(worker, receive)))
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in ways:
+                task.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)  # a client that has left is no error
+
+
+def _of_both(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the headers that go from one connection to the other."""
+    return [pair for pair in passed(headers) if not pair[0].startswith(_OWN)]
+
+
+def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
+    return _of_both((name.lower().encode(), value.encode("latin-1", "replace")) for name, value in headers.raw_items())
 
 
 async def _down(worker: ClientConnection, send: Send) -> None:

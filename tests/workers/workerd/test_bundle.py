@@ -187,6 +187,8 @@ def test_a_service_worker_runs_too(tmp_path: Path, date: str) -> None:
             assert "old.js:5:" in event["exceptions"][0]["stack"]
             said = [line["message"] for each in here.journal.last for line in each.logs]
             assert ["top"] in said
+            with pytest.raises(WorkerError, match="runs no crons here"):
+                await process.scheduled("* * * * *")
             await process.stop(grace=1)
 
     asyncio.run(run())

@@ -47,6 +47,10 @@ const tried = { async fetch() {
   for (let i = 0; i < 4; i++) await caches.default.put(`http://large/${i}`, new Response(large));
   seen.large = [];
   for (let i = 0; i < 4; i++) seen.large.push((await caches.default.match(`http://large/${i}`)) !== undefined);
+  const head = { "cache-control": "max-age=60", etag: `"${"e".repeat(100 << 10)}"` };
+  for (let i = 0; i < 700; i++) await caches.default.put(`http://head/${i}`, new Response(null, { headers: head }));
+  seen.heads = [];
+  for (const i of [0, 699]) seen.heads.push((await caches.default.match(`http://head/${i}`)) !== undefined);
   return Response.json(seen);
 } };
 """
@@ -66,6 +70,7 @@ SEEN: dict[str, Any] = {
     "old": None,
     "stream": [200, "一二"],
     "large": [False, True, True, True],
+    "heads": [False, True],
 }
 
 

@@ -28,10 +28,11 @@ def test_the_text_form_of_capnproto() -> None:
 @pytest.mark.parametrize(
     ("raw", "names"),
     [
-        ({"durable_objects": {"bindings": [{"name": "ROOM", "class_name": "Room"}]}}, ["Durable Objects", "ROOM"]),
-        ({"queues": {"producers": [{"binding": "JOBS", "queue": "q"}], "consumers": []}}, ["Queues", "JOBS"]),
-        ({"services": [{"binding": "AUTH", "service": "auth"}]}, ["service bindings", "AUTH"]),
-        ({"hyperdrive": [{"binding": "PG", "id": "x"}], "images": {"binding": "IMG"}}, ["PG", "IMG"]),
+        ({"durable_objects": {"bindings": [{"name": "ROOM", "class_name": "Room"}]}}, ["`ROOM` (Durable Object)"]),
+        ({"queues": {"producers": [{"binding": "JOBS", "queue": "q"}], "consumers": []}}, ["`JOBS` (Queue)"]),
+        ({"services": [{"binding": "AUTH", "service": "auth"}]}, ["`AUTH` (Worker)"]),
+        ({"hyperdrive": [{"binding": "PG", "id": "x"}], "images": {"binding": "IMG"}}, ["`PG`", "`IMG`"]),
+        ({"flagship": [{"binding": "FLAGS"}]}, ["`FLAGS` (Flagship)"]),
     ],
 )
 def test_a_binding_that_nothing_answers_is_named(tmp_path: Path, raw: dict[str, object], names: list[str]) -> None:
@@ -41,8 +42,13 @@ def test_a_binding_that_nothing_answers_is_named(tmp_path: Path, raw: dict[str, 
     assert "Vectorize" in (problem.hint or "")
 
 
-def test_what_binds_nothing_is_no_problem(tmp_path: Path) -> None:
-    raw = {"queues": {"consumers": [{"queue": "q"}]}, "services": [], "durable_objects": {"bindings": []}}
+def test_what_binds_nothing_or_is_easily_missed_is_no_problem(tmp_path: Path) -> None:
+    raw: dict[str, object] = {
+        "queues": {"consumers": [{"queue": "q"}]},
+        "services": [],
+        "durable_objects": {"bindings": []},
+    }
+    raw |= {"version_metadata": {"binding": "VERSION"}}
     assert unsupported(spec_of(tmp_path, raw=raw)) is None
 
 

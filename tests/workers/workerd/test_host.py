@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from edgecli.config.settings import WorkersSettings
 from edgecli.server.listening import Server
-from edgecli.workers.journal import Listener
+from edgecli.workers.journal import Event, Listener
 from edgecli.workers.process import GONE, WorkerError
 from edgecli.workers.process import Place as SourcePlace
 from tests.workers.workerd.serving import Place, place, spec_of, write
@@ -48,9 +48,10 @@ export default {
     }
     if (pathname === "/long") {
       console.log("at once");
-      await scheduler.wait(4500);
+      await freed();
       console.log("at last");
     }
+    if (pathname === "/free") free = true;
     if (pathname === "/wrong") return 5 as unknown as Response;
     if (pathname === "/later") ctx.waitUntil((async () => { await null; fail("too late"); })());
     if (pathname === "/never") await new Promise(() => {});
@@ -78,15 +79,21 @@ export default {
       server.accept();
       server.addEventListener("close", () => server.close());
       server.addEventListener("message", (event) => server.send(`回声 ${event.data}`));
-      return new Response(null, { status: 101, webSocket: client });
+      return new Response(null, { status: 101, webSocket: client, headers: { "set-cookie": "seen=1" } });
     }
     return new Response(`${env.GREETING} ${pathname}`);
   },
   async scheduled(controller: any) {
     console.log("cron", controller.cron);
+    if (controller.cron === "slow") await freed();
+    if (controller.cron === "never") await new Promise(() => {});
     if (controller.cron === "bad") fail("im Plan");
   },
 };
+let free = false;
+async function freed() {
+  for (free = false; !free; ) await scheduler.wait(10);
+}
 """
 FAIL = """\
 // TypeScript that grows shorter, so that the bundle's lines are others
@@ -246,16 +253,25 @@ def test_the_lines_of_a_long_request_are_heard_at_once_and_in_its_event(root: Pa
     async def run() -> None:
         async with place() as here:
             await start(here, root)
-            live = Listener(live=True)
-            following = asyncio.create_task(anext(here.journal.follow(live)))
+            heard = here.journal.follow(Listener(live=True))
+
+            async def part() -> Event:
+                async with asyncio.timeout(10):
+                    return await anext(event async for event in heard if event.runs)
+
             asked = asyncio.create_task(here.http.get("/long"))
-            part = await asyncio.wait_for(following, 10)
-            assert part.runs and part.logs[0]["message"] == ["at once"]
-            assert not asked.done()
+            assert (await part()).logs[0]["message"] == ["at once"]
+            await here.http.get("/free")
             await asked
-            [event] = await here.events(1)
+            running = asyncio.create_task(here.processes[0].scheduled("slow"))
+            assert ((await part()).event or {})["cron"] == "slow"
+            await here.http.get("/free")
+            await running
+            await heard.aclose()
+            event, cron = [each for each in await here.events(4) if each["logs"]]
             assert event["event"]["response"] == {"status": 200}
             assert [line["message"][0] for line in event["logs"]] == ["at once", "at last"]
+            assert (cron["event"]["cron"], len(cron["logs"])) == ("slow", 1)
 
     asyncio.run(run())
 
@@ -267,6 +283,11 @@ def test_a_worker_that_never_answers_is_answered_for(root: Path) -> None:
             answer = await here.http.get("/never")
             assert answer.status_code == 504
             assert "0.5 s" in answer.text
+            with pytest.raises(WorkerError, match=r"did not end its scheduled\(\) handler within 0.5 s") as caught:
+                await here.processes[0].scheduled("never")
+            assert (caught.value.code, caught.value.status) == ("worker_timeout", 504)
+            [event] = [each for each in await here.events(2, outcome="exception") if "cron" in each["event"]]
+            assert (event["event"]["cron"], event["exceptions"][0]["name"]) == ("never", "Timeout")
             assert (await here.http.get("/x")).text == "你好 /x"
 
     asyncio.run(run())
@@ -425,13 +446,20 @@ def test_the_asgi_way_in_answers_while_it_asks_and_takes_websockets(
                 with pytest.raises(httpx2.RemoteProtocolError):
                     await here.http.get("/cut")
                 assert "ASGI" not in capsys.readouterr().err, "the Worker has said why the answer was cut"
-                async with websockets.connect(f"ws://127.0.0.1:{here.port}/socket", proxy=None) as client:
+                # What edgecli asks of its own module is not for clients to ask.
+                inner = {"x-edgecli-do": "scheduled", "x-edgecli-cron": "bad"}
+                address = f"ws://127.0.0.1:{here.port}"
+                async with websockets.connect(f"{address}/socket", additional_headers=inner, proxy=None) as client:
+                    assert client.response and client.response.headers["set-cookie"] == "seen=1"
                     await client.send("一")
                     assert await client.recv() == "回声 一"
                     await client.close(4001, "done")
-                with pytest.raises(websockets.InvalidStatus) as refused:
-                    await websockets.connect(f"ws://127.0.0.1:{here.port}/throw", proxy=None)
-                assert refused.value.response.status_code == 500
+                for path, status, body in (("/throw", 500, b"TypeError"), ("/stream", 200, b"one")):
+                    with pytest.raises(websockets.InvalidStatus) as refused:
+                        await websockets.connect(f"{address}{path}", proxy=None)
+                    answer = refused.value.response
+                    assert answer.status_code == status and body in answer.body
+                assert "ASGI" not in capsys.readouterr().err, "a WebSocket may be refused"
             finally:
                 server.should_exit = True
                 await serving
