@@ -13,7 +13,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
-from edgecli.workers.workerd.proxy import passed
+from edgecli.workers.workerd.headers import passed
 
 LONGEST_MESSAGE = 32 << 20
 """Bytes, as in the cloud."""
