@@ -87,7 +87,7 @@ class Handlers:
         async with self._call(
             Event(self._worker, event=facts), {"do": "scheduled", **facts}, b"", last=True
         ) as exchange:
-            await self._begun(exchange)
+            await self._begun(exchange, "end its `scheduled` handler")
 
     @asynccontextmanager
     async def _call(self, event: Event, head: dict[str, Any], body: bytes, *, last: bool) -> AsyncGenerator[Exchange]:
@@ -134,7 +134,7 @@ class Handlers:
             await send({"type": "http.response.body", "body": data, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
-    async def _begun(self, exchange: Exchange) -> dict[str, Any]:
+    async def _begun(self, exchange: Exchange, what: str = "begin its answer") -> dict[str, Any]:
         assert exchange.answer is not None
         limit = self._limit
         try:
@@ -142,9 +142,9 @@ class Handlers:
                 return await exchange.answer
         except TimeoutError:
             raise WorkerError(
-                f"The Worker did not begin its answer within {limit:g} s.",
+                f"The Worker did not {what} within {limit:g} s.",
                 code="worker_timeout",
-                hint="The setting `workers.request_timeout` says how long it may take.",
+                hint="The setting `edgecli.workers.request_timeout` says how long it may take.",
                 status=504,
             ) from None
 

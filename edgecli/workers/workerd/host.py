@@ -119,7 +119,7 @@ class WorkerdProcess:
         if answer.status_code != 204:
             failure = orjson.loads(answer.content)
             if answer.status_code == 504:
-                hint = "The setting `workers.request_timeout` says how long it may take."
+                hint = "The setting `edgecli.workers.request_timeout` says how long it may take."
                 raise WorkerError(failure["message"], hint=hint, code="worker_timeout", status=504)
             trace, place = map_trace(failure["stack"], self._output.maps)
             message = f"{failure['name']}: {failure['message']}"

@@ -283,7 +283,7 @@ def test_a_worker_that_never_answers_is_answered_for(root: Path) -> None:
             answer = await here.http.get("/never")
             assert answer.status_code == 504
             assert "0.5 s" in answer.text
-            with pytest.raises(WorkerError, match=r"did not end its scheduled\(\) handler within 0.5 s") as caught:
+            with pytest.raises(WorkerError, match=r"did not end its `scheduled` handler within 0\.5 s") as caught:
                 await here.processes[0].scheduled("never")
             assert (caught.value.code, caught.value.status) == ("worker_timeout", 504)
             [event] = [each for each in await here.events(2, outcome="exception") if "cron" in each["event"]]
