@@ -97,8 +97,11 @@ class Proxy:
             connection.close()
         try:
             return _Connection(*await asyncio.open_unix_connection(self.path))
-        except OSError as error:
+        except (FileNotFoundError, ConnectionRefusedError) as error:
             raise WorkerError("The Worker's process has ended.", code=GONE, status=502) from error
+        except OSError as error:  # too many open files: it runs, and waiting for its end would be waiting for ever
+            message = f"The Worker's process cannot be reached: {error}."
+            raise WorkerError(message, code="worker_unreachable", status=502) from error
 
     def _keep(self, connection: _Connection) -> None:
         if len(self._idle) < IDLE_CONNECTIONS and connection.next():
