@@ -111,7 +111,7 @@ def render(project: Project, language: Language, *, interface: str, strict_vars:
     found = members(project)
     if language == "typescript":
         text = _typescript(found, interface, strict_vars=strict_vars)
-        return text + _process_env(project, found) + "".join(_modules(project))
+        return text + _process_env(project, found) + "".join(dict.fromkeys(_modules(project)))
     return _python(found, interface, strict_vars=strict_vars)
 
 

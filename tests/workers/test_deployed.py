@@ -19,7 +19,7 @@ from edgecli.workers.process import WorkerError
 from edgecli.workers.worker import Worker
 from tests.workers.far_side import Machine, Process
 
-UPLOAD = Upload("w.js", {"w.js": ("application/javascript+module", b"")}, [], frozenset(), None, (), None)
+UPLOAD = Upload("w.js", {"w.js": ("application/javascript+module", b"")}, [], frozenset(), None, (), None, None)
 
 
 class Stage:

@@ -110,7 +110,7 @@ def test_modules_and_process_env_have_types_as_wrangler_writes_them(project: Pat
     compatibility_date = "2026-03-01"
     compatibility_flags = ["nodejs_compat"]
     vars = { A = "a", B = 1 }
-    rules = [{ type = "Text", globs = ["**/*.md", "x/y.html"] }, { type = "ESModule", globs = ["**/*.js"] }]
+    rules = [{ type = "Text", globs = ["**/*.md", "a/*.md", "x/y.html"] }, { type = "ESModule", globs = ["**/*.js"] }]
     """
     (project / "wrangler.toml").write_text(config)
     assert run(app, ["types", "a.d.ts"]) == 0

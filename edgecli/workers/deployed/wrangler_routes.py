@@ -166,7 +166,7 @@ async def _version(request: Request) -> Response:
     return ok(_version_of(await _find_version(request, request.path_params["version"])))
 
 
-async def _find_version(request: Request, wanted: str | None) -> Deployment:
+async def _find_version(request: Request, wanted: str) -> Deployment:
     for each in await _workers(request).versions(request.path_params["name"]):
         if each.version == wanted:
             return each
@@ -174,8 +174,9 @@ async def _find_version(request: Request, wanted: str | None) -> Deployment:
 
 
 async def _content(request: Request) -> Response:
-    """A version's modules, from which `wrangler versions secret put` makes the next version."""
-    version = await _find_version(request, request.query_params.get("version"))
+    """The modules of a version, or of the one that holds: `wrangler versions secret put` makes the next one of them."""
+    asked = request.query_params.get("version")
+    version = await _find_version(request, asked) if asked else await _held(request)
     boundary = secrets.token_hex(16)
     body: list[bytes] = []
     for name, content in (await _workers(request).modules(version)).items():

@@ -5,7 +5,6 @@ journal has how it went.
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -17,8 +16,6 @@ from starlette.types import Message, Receive, Scope, Send
 from edgecli.workers.journal import Event, Journal, Outcome
 from edgecli.workers.process import Place, WorkerError
 from edgecli.workers.python.link import SLICE, Exchange, LinkClosedError, RemoteError
-
-_REDACTED = ("auth", "cookie", "key", "secret", "token", "jwt")
 
 
 class _LeftError(Exception):
@@ -58,7 +55,8 @@ class Handlers:
             if first["type"] == "http.disconnect":
                 return
             body, last = first.get("body", b""), not first.get("more_body", False)
-        event = Event(self._worker, event={"request": _shown(head)})
+        request = {"url": head["url"], "method": head["method"], "headers": dict(head["headers"])}
+        event = Event(self._worker, event={"request": request})
         started = False
 
         async def answer(message: Message) -> None:
@@ -87,7 +85,7 @@ class Handlers:
         async with self._call(
             Event(self._worker, event=facts), {"do": "scheduled", **facts}, b"", last=True
         ) as exchange:
-            await self._begun(exchange)
+            await self._begun(exchange, "end its `scheduled` handler")
 
     @asynccontextmanager
     async def _call(self, event: Event, head: dict[str, Any], body: bytes, *, last: bool) -> AsyncGenerator[Exchange]:
@@ -134,7 +132,7 @@ class Handlers:
             await send({"type": "http.response.body", "body": data, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
-    async def _begun(self, exchange: Exchange) -> dict[str, Any]:
+    async def _begun(self, exchange: Exchange, what: str = "begin its answer") -> dict[str, Any]:
         assert exchange.answer is not None
         limit = self._limit
         try:
@@ -142,9 +140,9 @@ class Handlers:
                 return await exchange.answer
         except TimeoutError:
             raise WorkerError(
-                f"The Worker did not begin its answer within {limit:g} s.",
+                f"The Worker did not {what} within {limit:g} s.",
                 code="worker_timeout",
-                hint="The setting `workers.request_timeout` says how long it may take.",
+                hint="The setting `edgecli.workers.request_timeout` says how long it may take.",
                 status=504,
             ) from None
 
@@ -193,16 +191,6 @@ def _encoded(value: str) -> bytes:
         return value.encode("latin-1")
     except UnicodeEncodeError:
         return value.encode()
-
-
-def _shown(head: dict[str, Any]) -> dict[str, Any]:
-    headers = {name: "REDACTED" if _secret(name) else value for name, value in head["headers"]}
-    return {"url": head["url"], "method": head["method"], "headers": headers}
-
-
-@functools.lru_cache(512)
-def _secret(name: str) -> bool:
-    return any(word in name for word in _REDACTED)
 
 
 def error_of(info: dict[str, Any]) -> WorkerError:

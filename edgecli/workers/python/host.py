@@ -125,7 +125,7 @@ class PythonProcess:
                     code="worker_start",
                     place=place,
                     trace=trace,
-                    hint="Do less while the module is imported, or raise the setting `workers.stall_timeout`.",
+                    hint="Do less while the module is imported, or raise the setting `edgecli.workers.stall_timeout`.",
                 )
             answer = self._ready.result()
             if answer[0] == "broken":
@@ -224,7 +224,7 @@ class PythonProcess:
                     WorkerError(
                         f"The Worker used more than {self._settings.memory} MiB of memory; its process was ended.",
                         code="worker_memory",
-                        hint="The setting `workers.memory` says how many MiB it may use.",
+                        hint="The setting `edgecli.workers.memory` says how many MiB it may use.",
                     ),
                 )
                 return
@@ -241,7 +241,7 @@ class PythonProcess:
                         place=place,
                         trace=trace,
                         hint="Await between steps, or move the work to a thread (asyncio.to_thread);"
-                        " the setting `workers.stall_timeout` says how long it may take.",
+                        " the setting `edgecli.workers.stall_timeout` says how long it may take.",
                     ),
                 )
                 return

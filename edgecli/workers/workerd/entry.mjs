@@ -231,7 +231,7 @@ async function scheduled(request, env, ctx) {
     return new Response(null, { status: 204 });
   } catch (error) {
     const status = error === LATE ? 504 : 500;
-    const failure = error === LATE ? late("end its scheduled() handler") : describe(error);
+    const failure = error === LATE ? late("end its `scheduled` handler") : describe(error);
     tell([[note.id, null, null, status, note.at, Date.now() - note.at, note.lines, failure, cron]]);
     return Response.json(failure, { status });
   }

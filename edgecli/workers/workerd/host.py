@@ -25,9 +25,10 @@ from edgecli.workers.workerd import config, install
 from edgecli.workers.workerd.bundle import Bundle, make_bundle
 from edgecli.workers.workerd.desk import Desk
 from edgecli.workers.workerd.folder import Folder
+from edgecli.workers.workerd.headers import CRON_HEADER
 from edgecli.workers.workerd.leash import Leash
 from edgecli.workers.workerd.output import Output
-from edgecli.workers.workerd.proxy import CRON_HEADER, Proxy
+from edgecli.workers.workerd.proxy import Proxy
 from edgecli.workers.workerd.sourcemap import map_trace
 from edgecli.workers.workerd.watch import watch
 
@@ -118,7 +119,7 @@ class WorkerdProcess:
         if answer.status_code != 204:
             failure = orjson.loads(answer.content)
             if answer.status_code == 504:
-                hint = "The setting `workers.request_timeout` says how long it may take."
+                hint = "The setting `edgecli.workers.request_timeout` says how long it may take."
                 raise WorkerError(failure["message"], hint=hint, code="worker_timeout", status=504)
             trace, place = map_trace(failure["stack"], self._output.maps)
             message = f"{failure['name']}: {failure['message']}"

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import string
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -15,27 +14,12 @@ import httpx2
 from starlette.types import Receive, Scope, Send
 
 from edgecli.workers.process import GONE, WorkerError
+from edgecli.workers.workerd.headers import DO_HEADER, passed
 
-DO_HEADER = "x-edgecli-do"
-CRON_HEADER = "x-edgecli-cron"
 IDLE_CONNECTIONS = 64
 IDLE_SECONDS = 3.0
 """How long a connection without a request is kept; workerd closes it after 5 s."""
 LONGEST_HEAD = 1 << 20
-_NOT_PASSED = {
-    *(
-        b"connection",
-        b"keep-alive",
-        b"transfer-encoding",
-        b"upgrade",
-        b"te",
-        b"trailer",
-        b"proxy-connection",
-        b"expect",
-    ),
-    *(DO_HEADER.encode(), CRON_HEADER.encode()),
-}
-"""What belongs to one connection, and what only edgecli itself may ask of its module in workerd."""
 
 
 class Proxy:
@@ -113,8 +97,11 @@ class Proxy:
             connection.close()
         try:
             return _Connection(*await asyncio.open_unix_connection(self.path))
-        except OSError as error:
+        except (FileNotFoundError, ConnectionRefusedError) as error:
             raise WorkerError("The Worker's process has ended.", code=GONE, status=502) from error
+        except OSError as error:  # too many open files: it runs, and waiting for its end would be waiting for ever
+            message = f"The Worker's process cannot be reached: {error}."
+            raise WorkerError(message, code="worker_unreachable", status=502) from error
 
     def _keep(self, connection: _Connection) -> None:
         if len(self._idle) < IDLE_CONNECTIONS and connection.next():
@@ -194,11 +181,6 @@ async def _ask(connection: _Connection, receive: Receive, *, uploading: bool) ->
 def _unreachable(error: Exception) -> WorkerError:
     message = f"The Worker's process ended before it answered ({error or type(error).__name__})."
     return WorkerError(message, hint="edgecli starts it again.", code="worker_unreachable", status=502)
-
-
-def passed(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return the headers that go from one connection to the other."""
-    return [(name, value) for name, value in headers if name not in _NOT_PASSED]
 
 
 def target(scope: Scope) -> bytes:

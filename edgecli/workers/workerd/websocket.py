@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
-from websockets.asyncio.client import ClientConnection, unix_connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
-from edgecli.workers.workerd.proxy import passed
+from edgecli.workers.workerd.headers import passed
 
 LONGEST_MESSAGE = 32 << 20
 """Bytes, as in the cloud."""
@@ -21,13 +21,19 @@ _OWN = (b"sec-websocket-", b"host", b"content-length")
 """How headers begin that belong to one connection: each of the two has its own."""
 
 
+class _Once(connect):
+    """A handshake whose answer is the client's, whatever it is."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
+
+
 async def relay(path: Path, target: bytes, scope: Scope, receive: Receive, send: Send) -> None:
     """Connect the client with the Worker behind the Unix socket `path`, until one of them closes."""
     await receive()
     host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "worker")
     try:
-        worker = await unix_connect(
-            str(path),
+        worker = await _Once(
             f"ws://{host}{target.decode('latin-1')}",
             additional_headers=[(n.decode("latin-1"), v.decode("latin-1")) for n, v in _of_both(scope["headers"])],
             subprotocols=[Subprotocol(each) for each in scope.get("subprotocols", [])] or None,
@@ -36,7 +42,8 @@ async def relay(path: Path, target: bytes, scope: Scope, receive: Receive, send:
             open_timeout=None,
             ping_interval=None,
             max_size=LONGEST_MESSAGE,
-            proxy=None,
+            unix=True,
+            path=str(path),
         )
     except InvalidStatus as refused:
         answer = refused.response

@@ -192,6 +192,8 @@ def test_a_version_is_read_with_the_token(cloud: Deployer) -> None:
     parts = email.message_from_bytes(head + answer.content, policy=email.policy.HTTP).iter_parts()
     found = {part.get_param("name", header="content-disposition"): part.get_payload(decode=True) for part in parts}
     assert found == {"entry.py": SNAKE.encode(), "%22d%22/文.md": "文\r\n".encode()}
+    assert cloud.http.get(path.partition("?")[0]).headers["cf-entrypoint"] == "entry.py", "the one that holds"
+    assert cloud.http.get(f"{path}x").status_code == 404
     with cloud.server.http() as stranger:
         assert stranger.get(path).status_code == 401
 

@@ -208,3 +208,13 @@ def test_scheduled_of_a_class_that_fails(start: Start, loop: Loop) -> None:
     assert eventually(failed.done)
     assert "ValueError: no" in str(failed.exception())
     assert worker.events()[0].outcome == "exception"
+
+
+def test_scheduled_that_does_not_end(start: Start, loop: Loop) -> None:
+    worker = start(default("await asyncio.sleep(100)", "scheduled(self, controller)"), request_timeout=0.3)
+
+    failed = loop.begin(worker.process.scheduled("* * * * *"))
+
+    assert eventually(failed.done)
+    assert str(failed.exception()) == "The Worker did not end its `scheduled` handler within 0.3 s."
+    assert "`edgecli.workers.request_timeout`" in str(getattr(failed.exception(), "hint", ""))

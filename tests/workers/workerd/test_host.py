@@ -51,6 +51,7 @@ export default {
       await freed();
       console.log("at last");
     }
+    if (pathname === "/moved") return new Response(null, { status: 302, headers: { location: "http://elsewhere/" } });
     if (pathname === "/free") free = true;
     if (pathname === "/wrong") return 5 as unknown as Response;
     if (pathname === "/later") ctx.waitUntil((async () => { await null; fail("too late"); })());
@@ -283,7 +284,7 @@ def test_a_worker_that_never_answers_is_answered_for(root: Path) -> None:
             answer = await here.http.get("/never")
             assert answer.status_code == 504
             assert "0.5 s" in answer.text
-            with pytest.raises(WorkerError, match=r"did not end its scheduled\(\) handler within 0.5 s") as caught:
+            with pytest.raises(WorkerError, match=r"did not end its `scheduled` handler within 0\.5 s") as caught:
                 await here.processes[0].scheduled("never")
             assert (caught.value.code, caught.value.status) == ("worker_timeout", 504)
             [event] = [each for each in await here.events(2, outcome="exception") if "cron" in each["event"]]
@@ -459,6 +460,8 @@ def test_the_asgi_way_in_answers_while_it_asks_and_takes_websockets(
                         await websockets.connect(f"{address}{path}", proxy=None)
                     answer = refused.value.response
                     assert answer.status_code == status and body in answer.body
+                with pytest.raises(websockets.InvalidURI, match="http://elsewhere/"):
+                    await websockets.connect(f"{address}/moved", proxy=None)  # that client follows it
                 assert "ASGI" not in capsys.readouterr().err, "a WebSocket may be refused"
             finally:
                 server.should_exit = True
