@@ -211,9 +211,9 @@ def hello_ratio(port: int, bare: int) -> tuple[float, float, float]:
 
 def pin(process: int, cores: set[int]) -> None:
     """Let a process, its threads and its children run on these cores only."""
-    for thread in os.listdir(f"/proc/{process}/task"):
-        os.sched_setaffinity(int(thread), cores)
-        for child in Path(f"/proc/{process}/task/{thread}/children").read_text().split():
+    for thread in Path(f"/proc/{process}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cores)
+        for child in (thread / "children").read_text().split():
             pin(int(child), cores)
 
 
