@@ -18,7 +18,7 @@ from edgecli.server.listening import Server
 from edgecli.workers.journal import Event, Listener
 from edgecli.workers.process import GONE, WorkerError
 from edgecli.workers.process import Place as SourcePlace
-from tests.workers.workerd.serving import Place, place, spec_of, write
+from tests.workers.workerd.serving import Place, place, spec_of, until, write
 
 pytestmark = pytest.mark.usefixtures("programs")
 
@@ -206,6 +206,32 @@ def test_what_a_worker_says_and_throws_is_told_as_its_developer_would_read_it(tm
             await here.http.get("/busy")  # workerd's clock stands still while a Worker computes
             busy = next(each for each in await here.events(7) if each["event"]["request"]["url"].endswith("/busy"))
             assert busy["edge"]["ms"] > 0
+
+    asyncio.run(run())
+
+
+@pytest.mark.slow
+def test_no_request_of_a_flood_loses_its_lines_or_its_end(tmp_path: Path) -> None:
+    says = "export default { async fetch(request) { console.log(request.url); return new Response('x'); } };"
+
+    async def run() -> None:
+        async with place() as here:
+            await here.start(spec_of(write(tmp_path / "flood", {"src/index.ts": says})))
+            listener = Listener()
+            heard: list[Event] = []
+
+            async def hear() -> None:
+                async for event in here.journal.follow(listener):
+                    heard.append(event)  # noqa: PERF401 - there is no end to wait for
+
+            hearing = asyncio.create_task(hear())
+            await asyncio.gather(*(here.http.get(f"/{number}") for number in range(1_500)))
+            await until(lambda: len(heard) + listener.missed >= 1_500)
+            hearing.cancel()
+            assert not listener.missed and {event.outcome for event in heard} == {"ok"}
+            for event in heard:
+                assert event.event is not None
+                assert [entry["message"] for entry in event.logs] == [[event.event["request"]["url"]]]
 
     asyncio.run(run())
 
